@@ -1,0 +1,446 @@
+//! Arenas: all of the memory that a post office hands out, as slots.
+//!
+//! A slot is named by its index. Slots come in *segments*; a segment's header
+//! says which of its slots are free and where they are. Headers stay where they
+//! are until the arena goes, so looking for a free slot never follows a stale
+//! address; the slots of a segment may be given back when all are free.
+//!
+//! ```text
+//!  Arena ── pages ──► [Segment]             page k holds 2^k headers
+//!                     [Segment][Segment]
+//!                     [Segment] ...
+//!                        └─ slots ──► [T; SLOTS]   given back by `reclaim`
+//! ```
+//!
+//! # Who may look at a slot
+//! - Whoever holds its claim: its segment cannot be all free, so it stays.
+//! - Anybody pinned, through `peek`: a segment that is retired meanwhile stays
+//!   until the pin ends. What is seen must be validated by the slot's own words.
+//! - In arenas that never retire (routes, groups): anybody, always.
+//!
+//! # Progress
+//! Claiming is lock-free: an attempt fails only because another's succeeded.
+//! `live` is raised before slots are looked for and lowered after they are given
+//! back, so a claim that was counted in finds a slot; the limit is exact.
+//! Giving back is wait-free: one atomic step for each run of slots.
+
+mod segment;
+pub(crate) mod small;
+
+#[cfg(feature = "alloc")]
+pub(crate) use segment::memory;
+pub(crate) use segment::{SLOTS, Segment, Slot};
+
+use crate::life::Address;
+use crate::reclaim::Pin;
+use crate::sync::atomic::{
+    AtomicPtr, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
+use crate::sync::const_fn;
+use core::ptr;
+
+/// Pages of headers: together they cover every index that a word can name.
+const PAGES: usize = if crate::sync::MODEL {
+    4
+} else if cfg!(feature = "alloc") {
+    27
+} else {
+    11
+};
+
+/// Segments that a claim looks at before it rather adds one.
+const PATIENCE: usize = 16;
+
+/// Why no slot could be claimed. Nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exhausted {
+    /// As many slots are claimed as the arena may have.
+    Limit,
+    /// The allocator had nothing.
+    Memory,
+}
+
+/// Slots of one segment, held by whoever has this.
+#[must_use]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claim {
+    base: u32,
+    mask: usize,
+}
+
+impl Iterator for Claim {
+    type Item = u32;
+
+    #[inline]
+    fn next(&mut self) -> Option<u32> {
+        if self.mask == 0 {
+            return None;
+        }
+        let slot = self.mask.trailing_zeros();
+        self.mask &= self.mask - 1;
+        Some(self.base + slot)
+    }
+}
+
+/// A growing, or fixed, set of slots.
+pub(crate) struct Arena<T> {
+    pages: [AtomicPtr<Segment<T>>; PAGES],
+    /// Segments that were ever opened; their headers exist.
+    span: AtomicUsize,
+    /// Slots claimed, or about to be.
+    live: AtomicUsize,
+    limit: AtomicUsize,
+    /// Where the last claim was made: only a hint, and what rotates reuse.
+    cursor: AtomicUsize,
+    /// Slots of a fixed arena; 0 in one that grows.
+    wired: AtomicUsize,
+}
+
+impl<T: Slot> Arena<T> {
+    const_fn! {
+        /// An arena without slots, which may claim up to `limit` of them.
+        pub(crate) const fn new(limit: usize) -> Self {
+            Self {
+                pages: [const { AtomicPtr::new(ptr::null_mut()) }; PAGES],
+                span: AtomicUsize::new(0),
+                live: AtomicUsize::new(0),
+                limit: AtomicUsize::new(limit),
+                cursor: AtomicUsize::new(0),
+                wired: AtomicUsize::new(0),
+            }
+        }
+    }
+
+    /// Slots claimed now, or being claimed.
+    pub(crate) fn live(&self) -> usize {
+        self.live.load(Relaxed)
+    }
+
+    /// Above every index that was ever claimed.
+    pub(crate) fn span(&self) -> usize {
+        self.span.load(Acquire) * SLOTS
+    }
+
+    /// The slot at `index`.
+    ///
+    /// # Safety
+    /// - `index` is claimed, and stays so while the reference is used; or this
+    ///   arena never retires and `index` was claimed once.
+    #[inline(always)]
+    pub(crate) unsafe fn slot(&self, index: u32) -> &T {
+        let (page, at) = Self::place(index as usize / SLOTS);
+        // Acquire pairs with the installation of the page and of the slots; a
+        // claim has seen both already.
+        // SAFETY: claimed, so page, header and slots exist and stay (above).
+        unsafe {
+            let page = self.pages.get_unchecked(page).load(Acquire);
+            let segment = &*page.add(at);
+            segment.slot(index as usize % SLOTS)
+        }
+    }
+
+    /// The slot at `index`, if there is one now. What it says is to be doubted.
+    #[inline]
+    pub(crate) fn peek<'p>(&'p self, _pin: &'p Pin, index: u32) -> Option<&'p T> {
+        // SAFETY: pinned.
+        unsafe { self.peek_unpinned(index) }
+    }
+
+    /// `peek` for those who have another reason to know that what is there stays.
+    ///
+    /// # Safety
+    /// - The segment of `index` is not retired while the reference is used.
+    #[inline]
+    pub(crate) unsafe fn peek_unpinned(&self, index: u32) -> Option<&T> {
+        let wired = self.wired.load(Relaxed);
+        if wired != 0 && index as usize >= wired {
+            return None;
+        }
+        let segment = self.segment(index as usize / SLOTS)?;
+        segment.peek(index as usize % SLOTS)
+    }
+
+    /// Page and position in it of header `number`.
+    #[inline(always)]
+    fn place(number: usize) -> (usize, usize) {
+        let page = (number + 1).ilog2() as usize;
+        (page, number + 1 - (1 << page))
+    }
+
+    #[inline]
+    fn segment(&self, number: usize) -> Option<&Segment<T>> {
+        let (page, at) = Self::place(number);
+        let page = self.pages.get(page)?.load(Acquire);
+        if page.is_null() {
+            return None;
+        }
+        // SAFETY: a page once set stays until the arena goes, and page k has
+        // 2^k headers, of which `place` never names one beyond.
+        Some(unsafe { &*page.add(at) })
+    }
+
+    /// Counts up to `want` slots in; the count is a promise that they exist.
+    fn reserve(&self, want: usize) -> Result<usize, Exhausted> {
+        let limit = self.limit.load(Relaxed);
+        let mut live = self.live.load(Relaxed);
+        loop {
+            let granted = want.min(limit.saturating_sub(live));
+            if granted == 0 {
+                return Err(Exhausted::Limit);
+            }
+            // AcqRel: pairs with the release in `forget`, so that slots given
+            // back before are seen free by who is counted in after.
+            match self.live.compare_exchange_weak(live, live + granted, AcqRel, Relaxed) {
+                Ok(_) => return Ok(granted),
+                Err(now) => live = now,
+            }
+        }
+    }
+
+    fn forget(&self, count: usize) {
+        self.live.fetch_sub(count, Release); // Partner: `reserve`.
+    }
+
+    /// Claims one slot.
+    pub(crate) fn claim(&self) -> Result<u32, Exhausted> {
+        let claim = self.claim_some(1)?;
+        Ok(claim.base + claim.mask.trailing_zeros())
+    }
+
+    /// Claims at least one slot and at most `want`, all of one segment.
+    pub(crate) fn claim_some(&self, want: usize) -> Result<Claim, Exhausted> {
+        let granted = self.reserve(want)?;
+        let mut patience = PATIENCE;
+        loop {
+            let span = self.span.load(Acquire);
+            let cursor = self.cursor.load(Relaxed);
+            let mut hollow = None;
+            for step in 0..span.min(patience) {
+                let number = (cursor / SLOTS + step) % span;
+                let Some(segment) = self.segment(number) else { continue };
+                let from = if step == 0 { cursor % SLOTS } else { 0 };
+                if let Some(mask) = segment.claim(from, granted) {
+                    return Ok(self.claimed(number, mask, granted));
+                }
+                if hollow.is_none() && segment.is_hollow() {
+                    hollow = Some(number);
+                }
+            }
+            match self.grow(hollow, granted) {
+                Ok(Some((number, mask))) => return Ok(self.claimed(number, mask, granted)),
+                Ok(None) => {} // Somebody else added one: look again.
+                Err(Full::Segments) => patience = usize::MAX,
+                Err(Full::Memory) if patience < span => patience = usize::MAX,
+                Err(Full::Memory) => {
+                    self.forget(granted);
+                    return Err(Exhausted::Memory);
+                }
+            }
+        }
+    }
+
+    fn claimed(&self, number: usize, mask: usize, granted: usize) -> Claim {
+        let last = (usize::BITS - 1 - mask.leading_zeros()) as usize;
+        self.cursor.store(number * SLOTS + last + 1, Relaxed); // A hint.
+        let surplus = granted - mask.count_ones() as usize;
+        if surplus > 0 {
+            self.forget(surplus);
+        }
+        Claim { base: (number * SLOTS) as u32, mask }
+    }
+
+    /// Gives back one slot.
+    pub(crate) fn give_back(&self, index: u32) {
+        self.give_back_run(index as usize / SLOTS, 1 << (index as usize % SLOTS));
+    }
+
+    /// Gives back slots, those of one segment in one step where they are
+    /// neighbours in the order given.
+    pub(crate) fn give_back_all(&self, slots: impl IntoIterator<Item = u32>) {
+        let (mut number, mut mask) = (0, 0);
+        for index in slots {
+            if mask != 0 && number != index as usize / SLOTS {
+                self.give_back_run(number, mask);
+                mask = 0;
+            }
+            number = index as usize / SLOTS;
+            mask |= 1 << (index as usize % SLOTS);
+        }
+        if mask != 0 {
+            self.give_back_run(number, mask);
+        }
+    }
+
+    fn give_back_run(&self, number: usize, mask: usize) {
+        if let Some(segment) = self.segment(number) {
+            segment.give_back(mask);
+            self.forget(mask.count_ones() as usize);
+        }
+    }
+
+    /// Every slot that exists, with its index, for those who validate what they see.
+    pub(crate) fn each<'p>(&'p self, pin: &'p Pin) -> impl Iterator<Item = (u32, &'p T)> {
+        (0..self.span.load(Acquire)).flat_map(move |number| {
+            (0..SLOTS).filter_map(move |at| {
+                let index = (number * SLOTS + at) as u32;
+                Some((index, self.peek(pin, index)?))
+            })
+        })
+    }
+
+    /// Makes this a fixed arena over `slots`, with `headers` for their segments.
+    ///
+    /// # Safety
+    /// - Both are for this arena alone, from now until it goes.
+    /// - There are `count` slots, all vacant, and a header for every `SLOTS` of them.
+    /// - Nobody claims from this arena at the same time.
+    pub(crate) unsafe fn wire(&self, headers: *mut Segment<T>, slots: *mut T, count: usize) {
+        let segments = count.div_ceil(SLOTS);
+        for number in 0..segments {
+            let here = SLOTS.min(count - number * SLOTS);
+            // SAFETY: `number` is below the number of headers promised.
+            unsafe { headers.add(number).write(Segment::over(slots.add(number * SLOTS), here)) };
+        }
+        for (k, page) in self.pages.iter().enumerate() {
+            let first = (1usize << k) - 1;
+            if first < segments {
+                // SAFETY: within the headers promised. The page may reach
+                // beyond them, but no index below `count` does.
+                page.store(unsafe { headers.add(first) }, Release);
+            }
+        }
+        self.limit.store(count.min(self.limit.load(Relaxed)), Relaxed);
+        self.wired.store(count, Relaxed);
+        self.span.store(segments, Release);
+    }
+}
+
+/// More slots than any arena may have.
+#[cfg(feature = "alloc")]
+const SEALED: usize = usize::MAX / 2;
+
+/// Why no segment was added.
+enum Full {
+    /// There are as many as there may be: what was counted in is among them.
+    Segments,
+    Memory,
+}
+
+#[cfg(not(feature = "alloc"))]
+impl<T: Slot> Arena<T> {
+    fn grow(&self, _hollow: Option<usize>, _want: usize) -> Result<Option<(usize, usize)>, Full> {
+        Err(Full::Segments)
+    }
+}
+
+#[cfg(feature = "alloc")]
+mod grow {
+    use super::*;
+    
+    impl<T: Slot> Arena<T> {
+        /// More than the limit needs, so that claims seldom search for the last
+        /// free slots, and a segment held by `reclaim` is not missed.
+        fn most_segments(&self) -> usize {
+            let limit = self.limit.load(Relaxed);
+            (limit / SLOTS * 2 + 2).min((1 << PAGES) - 1)
+        }
+
+        /// Adds a segment, in place of the `hollow` one if there is one, and
+        /// claims up to `want` of its slots. `None`: somebody else was first.
+        #[cold]
+        pub(super) fn grow(
+            &self,
+            hollow: Option<usize>,
+            want: usize,
+        ) -> Result<Option<(usize, usize)>, Full> {
+            if self.is_wired() {
+                return Err(Full::Segments);
+            }
+            let number = match hollow {
+                Some(number) => number,
+                None => self.open()?,
+            };
+            let Some(segment) = self.segment(number) else { return Ok(None) };
+            match segment.install(want) {
+                Ok(mask) => Ok(mask.map(|mask| (number, mask))),
+                Err(memory::Refused) => Err(Full::Memory),
+            }
+        }
+
+        /// Opens the next segment number, and its page if that is new.
+        fn open(&self) -> Result<usize, Full> {
+            let span = self.span.load(Acquire);
+            if span >= self.most_segments() {
+                return Err(Full::Segments);
+            }
+            let (page, _) = Self::place(span);
+            if self.pages[page].load(Acquire).is_null() {
+                let fresh = memory::allocate::<Segment<T>>(1 << page, Segment::hollow)
+                    .map_err(|memory::Refused| Full::Memory)?;
+                // Release pairs with the acquire loads of `segment` and `slot`.
+                let set = self.pages[page].compare_exchange(ptr::null_mut(), fresh, AcqRel, Acquire);
+                if set.is_err() {
+                    // SAFETY: allocated above, never published.
+                    unsafe { memory::free(fresh, 1 << page) };
+                }
+            }
+            // Whoever loses finds the winner's segment on its next look.
+            let _ = self.span.compare_exchange(span, span + 1, AcqRel, Acquire);
+            Ok(span)
+        }
+
+        /// Counts everything in that could ever be claimed, if nothing is.
+        pub(super) fn seal(&self) -> bool {
+            // AcqRel: pairs with `reserve` and `forget`.
+            self.live.compare_exchange(0, SEALED, AcqRel, Relaxed).is_ok()
+        }
+
+        pub(super) fn unseal(&self) {
+            self.forget(SEALED);
+        }
+
+        /// Gives back the slots of every segment from number `keep` on that is
+        /// all free, and what free slots hold besides themselves.
+        pub(crate) fn reclaim(&self, pin: &Pin, keep: usize) {
+            for number in 0..self.span.load(Acquire) {
+                let Some(segment) = self.segment(number) else { continue };
+                segment.reclaim(pin, number >= keep && !self.is_wired());
+            }
+        }
+    }
+
+    impl<T> Drop for Arena<T> {
+        fn drop(&mut self) {
+            if self.is_wired() {
+                return;
+            }
+            for (k, page) in self.pages.iter().enumerate() {
+                let page = page.load(Acquire);
+                if page.is_null() {
+                    break;
+                }
+                // SAFETY: `&mut self`: nobody looks any more; page k is an
+                // allocation of 2^k headers, each dropped with its slots.
+                unsafe { memory::free(page, 1 << k) };
+            }
+        }
+    }
+}
+
+impl<T> Arena<T> {
+    /// Whether this is a fixed arena.
+    fn is_wired(&self) -> bool {
+        self.wired.load(Relaxed) != 0
+    }
+}
+
+/// An address's slot in an arena whose slots stay: routes and groups.
+pub(crate) fn stable<T: Slot>(arena: &Arena<T>, address: Address) -> Option<&T> {
+    if address.is_nowhere() {
+        return None;
+    }
+    // SAFETY: only `begin` on a claimed slot makes a generation, so this slot
+    // was claimed once, and the arenas of routes and groups never retire.
+    Some(unsafe { arena.slot(address.index) })
+}

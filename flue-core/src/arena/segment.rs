@@ -1,0 +1,284 @@
+//! A segment: a run of slots and the word that says which of them are free.
+//!
+//! # States of a slot
+//! | state   | free bit | slots   | who may write the slot                     |
+//! |---------|----------|---------|--------------------------------------------|
+//! | Hollow  | 0        | null    | nobody: it is not there                    |
+//! | Free    | 1        | there   | nobody                                     |
+//! | Claimed | 0        | there   | its claimant, by the slot's own rules      |
+//!
+//! # Transitions
+//! | step      | from         | to       | owes                               |
+//! |-----------|--------------|----------|------------------------------------|
+//! | install   | all Hollow   | Claimed by the installer, which gives back what it does not want | |
+//! | claim     | Free, one or several | Claimed | `give_back`                 |
+//! | give_back | Claimed      | Free     |                                    |
+//! | retire    | all Free     | all Claimed, then Hollow | freeing the slots after the last pin |
+//!
+//! # Ordering
+//! 1. `give_back` releases and `claim` acquires: a claimant sees what the last
+//!    one left.
+//! 2. Setting `slots` releases, reading it acquires: who finds a slot sees it
+//!    made.
+//!
+//! # Progress
+//! Lock-free; see the arena.
+
+use crate::reclaim::Pin;
+use crate::sync::atomic::{
+    AtomicPtr, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use core::ptr;
+
+/// Slots of a segment: half a word's bits, so that places are shifts.
+pub(crate) const SLOTS: usize = if crate::sync::MODEL { 4 } else { usize::BITS as usize / 2 };
+
+const ALL: usize = (1 << SLOTS) - 1;
+
+/// What an arena is made of.
+pub(crate) trait Slot: Sized + 'static {
+    /// A slot that nobody has used.
+    fn vacant() -> Self;
+
+    /// The count that whatever replaces this slot must start from (rule O2).
+    fn floor(&self) -> u32 {
+        0
+    }
+
+    /// Makes a fresh slot start from `floor`.
+    fn raise(&self, _floor: u32) {}
+
+    /// Whether free slots hold memory that `reclaim` gives back.
+    const HOLDS_MEMORY: bool = false;
+
+    /// Gives back what this free slot holds besides itself. The caller has
+    /// claimed it for this.
+    fn reclaim(&self, _pin: &Pin) {}
+}
+
+/// The header of a segment.
+pub(crate) struct Segment<T> {
+    free: AtomicUsize,
+    slots: AtomicPtr<T>,
+    floor: AtomicUsize,
+}
+
+impl<T: Slot> Segment<T> {
+    /// The header of slots that exist already, the first `count` of which may be claimed.
+    pub(super) fn over(slots: *mut T, count: usize) -> Self {
+        let free = if count >= SLOTS { ALL } else { (1 << count) - 1 };
+        Self { free: AtomicUsize::new(free), slots: AtomicPtr::new(slots), floor: AtomicUsize::new(0) }
+    }
+
+    pub(super) fn is_hollow(&self) -> bool {
+        self.slots.load(Acquire).is_null()
+    }
+
+    /// # Safety
+    /// - The slot at `at` is claimed and stays so, or the arena never retires
+    ///   and it was claimed once.
+    #[inline(always)]
+    pub(super) unsafe fn slot(&self, at: usize) -> &T {
+        // SAFETY: per the caller the slots are there and stay; `at` < SLOTS by
+        // the callers' arithmetic.
+        unsafe { &*self.slots.load(Acquire).add(at) }
+    }
+
+    /// The slot, if there is one now; see the arena's `peek`.
+    #[inline]
+    pub(super) fn peek(&self, at: usize) -> Option<&T> {
+        let slots = self.slots.load(Acquire);
+        if slots.is_null() {
+            return None;
+        }
+        // SAFETY: the caller is pinned, so slots retired after its pin stay
+        // (Ordering 2 shows them made); `at` < SLOTS.
+        Some(unsafe { &*slots.add(at) })
+    }
+
+    /// Claims up to `want` free slots, the first at or after `from`, cyclically.
+    #[inline]
+    pub(super) fn claim(&self, from: usize, want: usize) -> Option<usize> {
+        let mut free = self.free.load(Relaxed);
+        loop {
+            if free == 0 {
+                return None;
+            }
+            let mask = pick(free, from, want);
+            match self.free.compare_exchange_weak(free, free & !mask, Acquire, Relaxed) {
+                Ok(_) => return Some(mask), // Ordering 1.
+                Err(now) => free = now,
+            }
+        }
+    }
+
+    /// Gives back the slots of `mask`.
+    #[inline]
+    pub(super) fn give_back(&self, mask: usize) {
+        let before = self.free.fetch_or(mask, Release); // Ordering 1.
+        debug_assert!(before & mask == 0, "a slot was given back twice");
+    }
+}
+
+/// Up to `want` set bits of `free`, from bit `from` on, then from the lowest.
+fn pick(free: usize, from: usize, want: usize) -> usize {
+    if want >= SLOTS {
+        return free;
+    }
+    let upper = free & (usize::MAX << from);
+    let mut left = if upper != 0 { upper } else { free };
+    let mut mask = 0;
+    for _ in 0..want {
+        if left == 0 {
+            break;
+        }
+        mask |= left & left.wrapping_neg();
+        left &= left - 1;
+    }
+    mask
+}
+
+#[cfg(feature = "alloc")]
+pub(crate) mod memory {
+    //! The allocator, with a way to fail.
+
+    use alloc::alloc::{Layout, alloc, dealloc};
+
+    /// The allocator had nothing.
+    #[derive(Debug)]
+    pub(crate) struct Refused;
+
+    /// `count` values of `T`, each made by `make`.
+    pub(crate) fn allocate<T>(count: usize, make: impl Fn() -> T) -> Result<*mut T, Refused> {
+        const { assert!(size_of::<T>() > 0) };
+        let layout = Layout::array::<T>(count).map_err(|_| Refused)?;
+        // SAFETY: the layout is not empty: `count` is positive in every call
+        // and `T` has a size (above).
+        let memory = unsafe { alloc(layout) }.cast::<T>();
+        if memory.is_null() {
+            return Err(Refused);
+        }
+        for n in 0..count {
+            // SAFETY: within the allocation, which nobody else knows yet.
+            unsafe { memory.add(n).write(make()) };
+        }
+        Ok(memory)
+    }
+
+    /// Drops and frees what `allocate` made.
+    ///
+    /// # Safety
+    /// - `memory` came from `allocate` with the same `count`, and is used no more.
+    pub(crate) unsafe fn free<T>(memory: *mut T, count: usize) {
+        for n in 0..count {
+            // SAFETY: made by `allocate`, dropped once.
+            unsafe { memory.add(n).drop_in_place() };
+        }
+        // SAFETY: the same layout was computed for the allocation, so it exists.
+        unsafe { dealloc(memory.cast(), Layout::array::<T>(count).unwrap_unchecked()) };
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<T: Slot> Segment<T> {
+    /// The header of slots that are not there yet.
+    pub(super) fn hollow() -> Self {
+        Self {
+            free: AtomicUsize::new(0),
+            slots: AtomicPtr::new(ptr::null_mut()),
+            floor: AtomicUsize::new(0),
+        }
+    }
+
+    /// Makes the slots, claims up to `want` of them and frees the rest. `None`:
+    /// somebody else was first.
+    pub(super) fn install(&self, want: usize) -> Result<Option<usize>, memory::Refused> {
+        if !self.is_hollow() {
+            return Ok(None);
+        }
+        let fresh = memory::allocate(SLOTS, T::vacant)?;
+        // Release: Ordering 2. Acquire pairs with the release in `retire`, so
+        // that the floor it left is seen.
+        let set = self.slots.compare_exchange(
+            ptr::null_mut(),
+            fresh,
+            crate::sync::atomic::Ordering::AcqRel,
+            Relaxed,
+        );
+        if set.is_err() {
+            // SAFETY: allocated above, never published.
+            unsafe { memory::free(fresh, SLOTS) };
+            return Ok(None);
+        }
+        let floor = self.floor.load(Relaxed) as u32;
+        for at in 0..SLOTS {
+            // SAFETY: installed by this call; no bit is free, so nobody retires it.
+            unsafe { self.slot(at) }.raise(floor);
+        }
+        let mine = pick(ALL, 0, want);
+        if mine != ALL {
+            self.give_back(ALL & !mine);
+        }
+        Ok(Some(mine))
+    }
+
+    /// Gives back what free slots hold and, if `retire` and all are free, the
+    /// slots themselves.
+    pub(super) fn reclaim(&self, pin: &Pin, retire: bool) {
+        if !T::HOLDS_MEMORY && !(retire && self.free.load(Relaxed) == ALL) {
+            return;
+        }
+        let Some(mask) = self.claim(0, SLOTS) else { return };
+        if T::HOLDS_MEMORY {
+            for at in (0..SLOTS).filter(|at| mask & (1 << at) != 0) {
+                // SAFETY: claimed just now.
+                unsafe { self.slot(at) }.reclaim(pin);
+            }
+        }
+        if mask == ALL && retire && crate::reclaim::RECLAIMS {
+            self.retire(pin);
+        } else {
+            self.give_back(mask);
+        }
+    }
+
+    /// Takes the slots out of use. The caller has claimed every one.
+    fn retire(&self, pin: &Pin) {
+        let slots = self.slots.load(Relaxed); // Seen by the claim.
+        // SAFETY: all claimed by the caller.
+        let floor = (0..SLOTS).map(|at| unsafe { self.slot(at) }.floor()).max();
+        self.floor.store(floor.unwrap_or(0) as usize, Relaxed); // Released next.
+        self.slots.store(ptr::null_mut(), Release); // Partner: `install`.
+        // SAFETY: no claim on them is left and none can be made, so only those
+        // who peeked before now, pinned, can still look; they were made by
+        // `allocate` with this count.
+        unsafe { crate::reclaim::retire(pin, slots, SLOTS) };
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<T> Drop for Segment<T> {
+    fn drop(&mut self) {
+        let slots = self.slots.load(Acquire);
+        if !slots.is_null() {
+            // SAFETY: `&mut self`; `install` set them, from `allocate`. A fixed
+            // arena's headers are never dropped.
+            unsafe { memory::free(slots, SLOTS) };
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn picks_in_rotation() {
+        assert_eq!(pick(0b1011, 1, 1), 0b0010);
+        assert_eq!(pick(0b1011, 2, 1), 0b1000);
+        assert_eq!(pick(0b0011, 2, 1), 0b0001, "wraps to the lowest");
+        assert_eq!(pick(0b1011, 0, 2), 0b0011);
+        assert_eq!(pick(0b1011, 0, SLOTS), 0b1011);
+    }
+}

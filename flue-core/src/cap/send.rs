@@ -1,0 +1,328 @@
+//! Sending, as tables and capabilities offer it.
+
+use super::capability::Capability;
+use super::granted::{Granted, Send as MaySend};
+use super::handle::Handle;
+use super::table::{Table, View};
+use crate::error::{RejectedPayload, SendError};
+use crate::mailbox::deliver::{Attached, Letter, Undelivered};
+use crate::mailbox::waiters::{Needs, SendWait};
+use crate::office::PostOffice;
+use crate::payload::{INLINE_BYTES, Kind, Owned, Payload};
+use core::task::{Context, Poll};
+
+/// A message that was checked: what is left is to deliver it.
+struct Checked<'c> {
+    office: &'c PostOffice,
+    sender: Option<View<'c>>,
+    granted: Granted<MaySend>,
+    attached: Attached,
+}
+
+impl Checked<'_> {
+    fn deliver(&self, letter: Letter<'_>) -> Result<(), Undelivered> {
+        self.office.deliver(self.sender, &self.granted, letter, &self.attached)
+    }
+
+    fn needs(&self, bytes: usize) -> Needs {
+        Needs { bytes: bytes as u32, handles: self.attached.len() as u32 }
+    }
+
+    fn poll(
+        &self,
+        cx: &mut Context<'_>,
+        wait: &mut SendWait,
+        bytes: usize,
+        attempt: impl FnMut() -> Result<(), Undelivered>,
+    ) -> Poll<Result<(), SendError>> {
+        let route = self.granted.reference().route;
+        wait.poll(cx, self.office, route, self.needs(bytes), attempt)
+    }
+}
+
+/// How an owned payload is sent, and what is left of it if it is not.
+fn with_payload(
+    payload: Payload,
+    send: impl FnOnce(Letter<'_>) -> Result<(), SendError>,
+) -> Result<(), RejectedPayload> {
+    match payload.into_kind() {
+        Kind::Inline { length, bytes } => {
+            let data = bytes.get(..usize::from(length)).unwrap_or_default();
+            send(Letter::Copied(data))
+                .map_err(|error| RejectedPayload { error, payload: Payload::inline(data) })
+        }
+        Kind::Owned(owned) => {
+            let mut place = Some(owned);
+            let sent = send(Letter::Moved(&mut place));
+            sent.map_err(|error| RejectedPayload { error, payload: rest(place) })
+        }
+    }
+}
+
+fn rest(place: Option<Owned>) -> Payload {
+    Payload::owned(place.unwrap_or(Owned::Static(&[])))
+}
+
+impl Table {
+    /// The checks of rule S1 that come before the mailbox.
+    fn check(&self, to: Handle, bytes: usize, most: usize, attach: &[Handle]) -> Result<Checked<'_>, SendError> {
+        let view = self.view();
+        if view.is_sealed() {
+            return Err(SendError::Dead);
+        }
+        if attach.len() > view.office.most_attached() {
+            return Err(SendError::TooManyHandles);
+        }
+        if bytes > most {
+            return Err(SendError::TooLarge);
+        }
+        let target = view.lookup(to).ok_or(SendError::InvalidHandle)?;
+        let granted = Granted::check(target).ok_or(SendError::PermissionDenied)?;
+        let mut attached = Attached::new();
+        for (index, handle) in attach.iter().enumerate() {
+            let reference = view.lookup(*handle).ok_or(SendError::InvalidAttachment { index })?;
+            let _ = attached.push(reference); // No more than a message may carry.
+        }
+        Ok(Checked { office: self.post_office(), sender: Some(view), granted, attached })
+    }
+
+    /// Sends bytes, copied, with capabilities attached.
+    ///
+    /// The path of a message: this table confirms the permission; the post
+    /// office finds the mailbox; the message waits in its queue; the receiver
+    /// takes it, and its table gets the capabilities. `Ok` means accepted: it
+    /// can always be received (rule S2).
+    ///
+    /// ```
+    /// # use flue_core::{Permissions, PostOffice};
+    /// # let group = PostOffice::new().create_group()?;
+    /// # let table = group.create_table()?;
+    /// # let mailbox = group.create_mailbox(&table)?;
+    /// let to = mailbox.export(Permissions::SEND)?;
+    /// table.send(to, b"hello", &[])?;
+    /// assert_eq!(mailbox.len(), 1);
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// In this order: `Dead`, `TooManyHandles`, `TooLarge`, `InvalidHandle`,
+    /// `PermissionDenied`, `InvalidAttachment`, `Closed`, `Full`, `OutOfMemory`.
+    ///
+    /// # Cost
+    /// Three atomic steps and a copy, for bytes that fit inline
+    /// ([`INLINE_BYTES`]); one allocation for more. No memory otherwise.
+    ///
+    /// # Progress
+    /// Lock-free, whatever instruction another sender stops at (rule S4).
+    #[inline]
+    pub fn send(&self, to: Handle, data: &[u8], attach: &[Handle]) -> Result<(), SendError> {
+        if attach.is_empty() && data.len() <= INLINE_BYTES {
+            let view = self.view();
+            if view.is_sealed() {
+                return Err(SendError::Dead);
+            }
+            if data.len() > view.office.limits().bytes_per_message as usize {
+                return Err(SendError::TooLarge);
+            }
+            let target = view.lookup(to).ok_or(SendError::InvalidHandle)?;
+            let granted = Granted::check(target).ok_or(SendError::PermissionDenied)?;
+            return view.office.deliver_inline(Some(view), &granted, data).map_err(|refused| refused.error);
+        }
+        self.send_slowly(to, data, attach)
+    }
+
+    #[inline(never)]
+    fn send_slowly(&self, to: Handle, data: &[u8], attach: &[Handle]) -> Result<(), SendError> {
+        let most = self.post_office().most_bytes(true);
+        let checked = self.check(to, data.len(), most, attach)?;
+        checked.deliver(Letter::Copied(data)).map_err(|refused| refused.error)
+    }
+
+    /// Sends owned bytes, without copying them (rule S5).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); the payload is handed back.
+    ///
+    /// # Progress
+    /// Lock-free.
+    pub fn send_payload(&self, to: Handle, payload: Payload, attach: &[Handle]) -> Result<(), RejectedPayload> {
+        let most = self.post_office().most_bytes(false);
+        with_payload(payload, |letter| {
+            let checked = self.check(to, letter.len(), most, attach)?;
+            checked.deliver(letter).map_err(|refused| refused.error)
+        })
+    }
+
+    /// Sends bytes when there is room for them (rule S6).
+    ///
+    /// `wait` is the sender's place in the line; keep it until this is ready,
+    /// and drop it to give up.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send). `Full` only if waiting cannot help: no room of
+    /// that mailbox is ever enough, too many wait already, or the office has no
+    /// buffer left.
+    ///
+    /// # Cancel safety
+    /// Nothing is sent unless this returns `Ok`; dropping `wait` passes its wake on.
+    pub fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        wait: &mut SendWait,
+        to: Handle,
+        data: &[u8],
+        attach: &[Handle],
+    ) -> Poll<Result<(), SendError>> {
+        let most = self.post_office().most_bytes(true);
+        match self.check(to, data.len(), most, attach) {
+            Err(error) => {
+                *wait = SendWait::new();
+                Poll::Ready(Err(error))
+            }
+            Ok(checked) => {
+                let bytes = if data.len() <= INLINE_BYTES { 0 } else { data.len() };
+                checked.poll(cx, wait, bytes, || checked.deliver(Letter::Copied(data)))
+            }
+        }
+    }
+
+    /// Sends owned bytes when there is room for them. `payload` is taken when
+    /// they are accepted; an empty place sends no bytes.
+    ///
+    /// # Errors
+    /// As [`poll_send`](Self::poll_send); the payload is then still in its place.
+    ///
+    /// # Cancel safety
+    /// As [`poll_send`](Self::poll_send).
+    pub fn poll_send_payload(
+        &self,
+        cx: &mut Context<'_>,
+        wait: &mut SendWait,
+        to: Handle,
+        payload: &mut Option<Payload>,
+        attach: &[Handle],
+    ) -> Poll<Result<(), SendError>> {
+        let most = self.post_office().most_bytes(false);
+        let length = payload.as_ref().map_or(0, |payload| payload.len());
+        match self.check(to, length, most, attach) {
+            Err(error) => {
+                *wait = SendWait::new();
+                Poll::Ready(Err(error))
+            }
+            Ok(checked) => poll_payload(&checked, cx, wait, length, payload),
+        }
+    }
+}
+
+fn poll_payload(
+    checked: &Checked<'_>,
+    cx: &mut Context<'_>,
+    wait: &mut SendWait,
+    length: usize,
+    payload: &mut Option<Payload>,
+) -> Poll<Result<(), SendError>> {
+    checked.poll(cx, wait, length, || {
+        let mut refused = None;
+        let taken = payload.take().unwrap_or(Payload::owned(Owned::Static(&[])));
+        let sent = with_payload(taken, |letter| {
+            checked.deliver(letter).map_err(|undelivered| refused.insert(undelivered).error)
+        });
+        match (sent, refused) {
+            (Err(rejected), Some(refused)) => {
+                *payload = Some(rejected.payload);
+                Err(refused)
+            }
+            _ => Ok(()),
+        }
+    })
+}
+
+impl Capability {
+    fn check(&self, bytes: usize, most: usize, attach: &[&Capability]) -> Result<Checked<'_>, SendError> {
+        let office = self.post_office();
+        if attach.iter().any(|capability| capability.post_office() != office) {
+            return Err(SendError::PostOfficeMismatch);
+        }
+        if attach.len() > office.most_attached() {
+            return Err(SendError::TooManyHandles);
+        }
+        if bytes > most {
+            return Err(SendError::TooLarge);
+        }
+        let granted = Granted::check(self.reference()).ok_or(SendError::PermissionDenied)?;
+        let attached = attach.iter().map(|capability| capability.reference()).collect();
+        Ok(Checked { office, sender: None, granted, attached })
+    }
+
+    /// Sends bytes, copied, with capabilities attached; see [`Table::send`].
+    ///
+    /// # Errors
+    /// As there, but for handles; `PostOfficeMismatch`.
+    pub fn send(&self, data: &[u8], attach: &[&Capability]) -> Result<(), SendError> {
+        let checked = self.check(data.len(), self.post_office().most_bytes(true), attach)?;
+        checked.deliver(Letter::Copied(data)).map_err(|refused| refused.error)
+    }
+
+    /// Sends owned bytes, without copying them; see [`Table::send_payload`].
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); the payload is handed back.
+    pub fn send_payload(&self, payload: Payload, attach: &[&Capability]) -> Result<(), RejectedPayload> {
+        let most = self.post_office().most_bytes(false);
+        with_payload(payload, |letter| {
+            let checked = self.check(letter.len(), most, attach)?;
+            checked.deliver(letter).map_err(|refused| refused.error)
+        })
+    }
+
+    /// Sends bytes when there is room for them; see [`Table::poll_send`].
+    ///
+    /// # Errors
+    /// As there, but for handles; `PostOfficeMismatch`.
+    ///
+    /// # Cancel safety
+    /// As there.
+    pub fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        wait: &mut SendWait,
+        data: &[u8],
+        attach: &[&Capability],
+    ) -> Poll<Result<(), SendError>> {
+        match self.check(data.len(), self.post_office().most_bytes(true), attach) {
+            Err(error) => {
+                *wait = SendWait::new();
+                Poll::Ready(Err(error))
+            }
+            Ok(checked) => {
+                let bytes = if data.len() <= INLINE_BYTES { 0 } else { data.len() };
+                checked.poll(cx, wait, bytes, || checked.deliver(Letter::Copied(data)))
+            }
+        }
+    }
+
+    /// Sends owned bytes when there is room for them; see
+    /// [`Table::poll_send_payload`].
+    ///
+    /// # Errors
+    /// As there, but for handles; `PostOfficeMismatch`.
+    ///
+    /// # Cancel safety
+    /// As there.
+    pub fn poll_send_payload(
+        &self,
+        cx: &mut Context<'_>,
+        wait: &mut SendWait,
+        payload: &mut Option<Payload>,
+        attach: &[&Capability],
+    ) -> Poll<Result<(), SendError>> {
+        let length = payload.as_ref().map_or(0, |payload| payload.len());
+        match self.check(length, self.post_office().most_bytes(false), attach) {
+            Err(error) => {
+                *wait = SendWait::new();
+                Poll::Ready(Err(error))
+            }
+            Ok(checked) => poll_payload(&checked, cx, wait, length, payload),
+        }
+    }
+}

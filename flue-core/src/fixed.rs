@@ -1,0 +1,256 @@
+//! Post offices in storage that was given: a `static`, without any allocator.
+//!
+//! The algorithms are the same as in a growing office; its arenas are wired to
+//! arrays here, and never grow. Storage starts as zeroes.
+
+use crate::PostOffice;
+use crate::arena::{Arena, Segment, Slot};
+use crate::cap::entry::Entry;
+use crate::cap::table::TableSlot;
+use crate::group::Group;
+use crate::limits::Limits;
+use crate::link::Link;
+use crate::mailbox::channel::Channel;
+use crate::mailbox::node::Node;
+use crate::mailbox::waiters::Waiter;
+use crate::monitor::Monitor;
+use crate::office::Office;
+use crate::route::Route;
+use crate::sync::atomic::{
+    AtomicU32,
+    Ordering::{Acquire, Release},
+};
+use core::cell::UnsafeCell;
+use core::fmt;
+use core::mem::MaybeUninit;
+
+/// `N` slots, and room for the headers of their segments: a byte for each slot
+/// is more than enough for all but the first, which is beside.
+#[repr(C)]
+struct Slots<T, const N: usize> {
+    slots: UnsafeCell<[MaybeUninit<T>; N]>,
+    first: UnsafeCell<MaybeUninit<Segment<T>>>,
+    headers: UnsafeCell<[MaybeUninit<u8>; N]>,
+}
+
+const _: () = assert!(size_of::<Segment<Node>>() <= crate::arena::SLOTS * 2);
+
+impl<T: Slot, const N: usize> Slots<T, N> {
+    const fn new() -> Self {
+        Self {
+            slots: UnsafeCell::new([const { MaybeUninit::uninit() }; N]),
+            first: UnsafeCell::new(MaybeUninit::uninit()),
+            headers: UnsafeCell::new([MaybeUninit::uninit(); N]),
+        }
+    }
+
+    /// Wires `arena` to this storage.
+    ///
+    /// # Safety
+    /// - Called once, before anything else looks at the arena or at this.
+    /// - This stays for good.
+    unsafe fn wire(&self, arena: &Arena<T>) {
+        let slots = self.slots.get().cast::<T>();
+        for at in 0..N {
+            // SAFETY: within the array, which nobody else looks at yet.
+            unsafe { slots.add(at).write(T::vacant()) };
+        }
+        let headers = self.first.get().cast::<Segment<T>>();
+        // SAFETY: the caller's promises; the headers are for this arena alone.
+        unsafe { arena.wire(headers, slots, N) };
+    }
+}
+
+/// A post office in a `static`: no allocator, no growth (see
+/// [`PostOffice`] for what it does).
+///
+/// The parameters are how much storage there is, not part of any other type:
+/// - `GROUPS` groups, and `HANDLES` entries for each table, the shares of its
+///   mailboxes included;
+/// - `MESSAGES` message buffers for all mailboxes together;
+/// - `ROUTES` mailboxes and `TABLES` tables, as many as groups if not said;
+/// - `MONITORS`, `LINKS`, and `WAITERS` for senders that wait for room.
+///
+/// ```
+/// use flue_core::{MailboxLimits, Permissions, Signal, StaticPostOffice};
+///
+/// static OFFICE: StaticPostOffice<2, 8, 16> = StaticPostOffice::new();
+///
+/// let office = OFFICE.office();
+/// let group = office.create_group()?;
+/// let table = group.create_table()?;
+/// let mut limits = MailboxLimits::default();
+/// limits.handles = 2;
+/// let mut mailbox = group.create_mailbox_with(&table, limits)?;
+/// let to = mailbox.export(Permissions::SEND)?;
+/// table.send(to, b"from a static", &[])?;
+/// let Signal::Message(message) = mailbox.try_recv()? else { unreachable!() };
+/// assert_eq!(message.data(), b"from a static");
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
+pub struct StaticPostOffice<
+    const GROUPS: usize,
+    const HANDLES: usize,
+    const MESSAGES: usize,
+    const ROUTES: usize = GROUPS,
+    const TABLES: usize = GROUPS,
+    const MONITORS: usize = GROUPS,
+    const LINKS: usize = GROUPS,
+    const WAITERS: usize = GROUPS,
+> {
+    office: Office,
+    state: AtomicU32,
+    groups: Slots<Group, GROUPS>,
+    routes: Slots<Route, ROUTES>,
+    channels: Slots<Channel, ROUTES>,
+    tables: Slots<TableSlot, TABLES>,
+    nodes: Slots<Node, MESSAGES>,
+    monitors: Slots<Monitor, MONITORS>,
+    links: Slots<Link, LINKS>,
+    waiters: Slots<Waiter, WAITERS>,
+    rests: UnsafeCell<[MaybeUninit<Arena<Entry>>; TABLES]>,
+    entries: [Slots<Entry, HANDLES>; TABLES],
+}
+
+// SAFETY: the storage is reached only through the office's arenas, once it is
+// wired, which happens once (`state`); they hand it out by atomic steps.
+unsafe impl<
+    const GROUPS: usize,
+    const HANDLES: usize,
+    const MESSAGES: usize,
+    const ROUTES: usize,
+    const TABLES: usize,
+    const MONITORS: usize,
+    const LINKS: usize,
+    const WAITERS: usize,
+> Sync for StaticPostOffice<GROUPS, HANDLES, MESSAGES, ROUTES, TABLES, MONITORS, LINKS, WAITERS>
+{
+}
+
+const RAW: u32 = 0;
+const WIRING: u32 = 1;
+const READY: u32 = 2;
+
+impl<
+    const GROUPS: usize,
+    const HANDLES: usize,
+    const MESSAGES: usize,
+    const ROUTES: usize,
+    const TABLES: usize,
+    const MONITORS: usize,
+    const LINKS: usize,
+    const WAITERS: usize,
+> StaticPostOffice<GROUPS, HANDLES, MESSAGES, ROUTES, TABLES, MONITORS, LINKS, WAITERS>
+{
+    crate::sync::const_fn! {
+        /// Storage for a post office with the default limits, half of each
+        /// table's entries being its own.
+        #[must_use]
+        pub const fn new() -> Self {
+            let mut limits = Limits::DEFAULT;
+            limits.handles_per_table = (HANDLES - HANDLES / 2) as u32;
+            Self::with_limits(limits)
+        }
+    }
+
+    crate::sync::const_fn! {
+        /// Storage for a post office with these limits, as far as it suffices.
+        #[must_use]
+        pub const fn with_limits(limits: Limits) -> Self {
+            Self {
+                office: Office::new(limits, true, HANDLES as u32),
+                state: AtomicU32::new(RAW),
+                groups: Slots::new(),
+                routes: Slots::new(),
+                channels: Slots::new(),
+                tables: Slots::new(),
+                nodes: Slots::new(),
+                monitors: Slots::new(),
+                links: Slots::new(),
+                waiters: Slots::new(),
+                rests: UnsafeCell::new([const { MaybeUninit::uninit() }; TABLES]),
+                entries: [const { Slots::new() }; TABLES],
+            }
+        }
+    }
+
+    /// The post office. The first call makes it ready; a call that comes while
+    /// another is making it ready waits for that, so make the first one before
+    /// interrupts that call this too are let in.
+    pub fn office(&'static self) -> PostOffice {
+        // Acquire pairs with the release below: who sees it ready sees it wired.
+        match self.state.compare_exchange(RAW, WIRING, Acquire, Acquire) {
+            Ok(_) => {
+                // SAFETY: this call's step from Raw, which happens once.
+                unsafe { self.wire() };
+                self.state.store(READY, Release);
+            }
+            Err(_) => {
+                while self.state.load(Acquire) != READY {
+                    core::hint::spin_loop();
+                }
+            }
+        }
+        self.office.counted()
+    }
+
+    /// # Safety
+    /// - Called once, before anything else looks at the office.
+    unsafe fn wire(&'static self) {
+        let office = &self.office;
+        // SAFETY: the caller's promise, for each; all of it is static.
+        unsafe {
+            self.groups.wire(&office.groups);
+            self.routes.wire(&office.routes);
+            self.channels.wire(&office.channels);
+            self.tables.wire(&office.tables);
+            self.nodes.wire(&office.nodes);
+            self.monitors.wire(&office.monitors);
+            self.links.wire(&office.links);
+            self.waiters.wire(&office.waiters);
+        }
+        for (number, entries) in self.entries.iter().enumerate() {
+            // SAFETY: within the array, which nobody else looks at yet; the
+            // table's slot was wired just now.
+            unsafe {
+                let rest = self.rests.get().cast::<Arena<Entry>>().add(number);
+                rest.write(Arena::new(HANDLES));
+                entries.wire(&*rest);
+                office.tables.slot(number as u32).entries.wire(rest);
+            }
+        }
+        office.set_seed(core::ptr::from_ref(self).addr() as u32);
+    }
+}
+
+impl<
+    const GROUPS: usize,
+    const HANDLES: usize,
+    const MESSAGES: usize,
+    const ROUTES: usize,
+    const TABLES: usize,
+    const MONITORS: usize,
+    const LINKS: usize,
+    const WAITERS: usize,
+> fmt::Debug for StaticPostOffice<GROUPS, HANDLES, MESSAGES, ROUTES, TABLES, MONITORS, LINKS, WAITERS>
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StaticPostOffice").finish_non_exhaustive()
+    }
+}
+
+impl<
+    const GROUPS: usize,
+    const HANDLES: usize,
+    const MESSAGES: usize,
+    const ROUTES: usize,
+    const TABLES: usize,
+    const MONITORS: usize,
+    const LINKS: usize,
+    const WAITERS: usize,
+> Default for StaticPostOffice<GROUPS, HANDLES, MESSAGES, ROUTES, TABLES, MONITORS, LINKS, WAITERS>
+{
+    fn default() -> Self {
+        Self::new()
+    }
+}

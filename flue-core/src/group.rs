@@ -1,0 +1,379 @@
+//! Route groups: what dies together.
+//!
+//! # States
+//! | state  | life    | refs | who may act                                        |
+//! |--------|---------|------|----------------------------------------------------|
+//! | Alive  | odd     | > 0  | anybody                                            |
+//! | Dead   | even    | > 0  | its owners, who find it dead; its killer, who finishes |
+//! | Ended  | even    | 0    | who dropped the last reference, alone              |
+//! | Vacant | even    | 0    | who holds the slot's claim                         |
+//!
+//! # Transitions
+//! | step    | from           | to     | owes                                   |
+//! |---------|----------------|--------|----------------------------------------|
+//! | kill    | Alive          | Dead   | the cascade (`death`)                  |
+//! | release, last | Alive    | Ended  | dissolving the links, then vacating (rule O4) |
+//! | release, last | Dead     | Ended  | vacating                               |
+//!
+//! References are the owners' (`RouteGroup` values, tables made for the group,
+//! its mailboxes) and those that an operation takes while it works on the group:
+//! a killer, a linker. One is taken only where there is another (`acquire`), so
+//! a group that has ended stays so.
+//!
+//! # Progress
+//! Every step is one atomic operation, lock-free.
+
+use crate::arena::{Exhausted, Slot, stable};
+use crate::cap::table::Table;
+use crate::error::{CreateError, TableError};
+use crate::life::{Address, Ended, Life};
+use crate::limits::MailboxLimits;
+use crate::mailbox::Mailbox;
+use crate::office::{Office, PostOffice};
+use crate::reclaim::Pin;
+use crate::roster::Roster;
+use crate::sync::atomic::{
+    AtomicU32,
+    Ordering::{AcqRel, Relaxed},
+};
+use crate::sync::const_fn;
+use core::fmt;
+use core::ptr::NonNull;
+
+/// One group of the office.
+#[repr(C)]
+#[cfg_attr(target_pointer_width = "64", repr(align(64)))]
+pub(crate) struct Group {
+    pub(crate) life: Life,
+    refs: AtomicU32,
+    pub(crate) routes: Quota,
+    pub(crate) tables: Quota,
+    pub(crate) monitors: Quota,
+    pub(crate) links: Quota,
+    /// The next group of a cascade; its killer's.
+    pub(crate) next_dead: AtomicU32,
+    pub(crate) route_roster: Roster,
+    pub(crate) link_roster: Roster,
+}
+
+const _: () = assert!(crate::sync::MODEL || size_of::<Group>() <= 64);
+
+impl Group {
+    const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self {
+                life: Life::vacant(0),
+                refs: AtomicU32::new(0),
+                routes: Quota::new(),
+                tables: Quota::new(),
+                monitors: Quota::new(),
+                links: Quota::new(),
+                next_dead: AtomicU32::new(0),
+                route_roster: Roster::new(),
+                link_roster: Roster::new(),
+            }
+        }
+    }
+}
+
+impl Slot for Group {
+    fn vacant() -> Self {
+        Self::new()
+    }
+
+    const HOLDS_MEMORY: bool = true;
+
+    fn reclaim(&self, pin: &Pin) {
+        self.route_roster.clear(pin);
+        self.link_roster.clear(pin);
+    }
+}
+
+/// How many of something there are, up to a limit.
+#[derive(Debug)]
+pub(crate) struct Quota(AtomicU32);
+
+impl Quota {
+    const_fn! {
+        const fn new() -> Self {
+            Self(AtomicU32::new(0))
+        }
+    }
+
+    /// Counts one more, below `limit`.
+    pub(crate) fn charge(&self, limit: u32) -> bool {
+        let mut used = self.0.load(Relaxed);
+        while used < limit {
+            match self.0.compare_exchange_weak(used, used + 1, AcqRel, Relaxed) {
+                Ok(_) => return true,
+                Err(now) => used = now,
+            }
+        }
+        false
+    }
+
+    /// Counts one fewer. The caller has a reference to the group, so that it
+    /// still is the one that was charged.
+    pub(crate) fn repay(&self) {
+        self.0.fetch_sub(1, AcqRel);
+    }
+
+    fn reset(&self) {
+        self.0.store(0, Relaxed);
+    }
+}
+
+impl Office {
+    /// The slot of a group's address, whatever is in it now.
+    #[inline(always)]
+    pub(crate) fn group(&self, address: Address) -> Option<&Group> {
+        stable(&self.groups, address)
+    }
+
+    /// Whether the group is alive.
+    #[inline(always)]
+    pub(crate) fn is_living(&self, address: Address) -> bool {
+        self.group(address).is_some_and(|group| group.life.is(address.generation))
+    }
+
+    /// Takes a reference to a group that has not ended, dead or alive.
+    pub(crate) fn acquire(&self, address: Address) -> Option<&Group> {
+        let group = self.group(address)?;
+        let mut refs = group.refs.load(Relaxed);
+        loop {
+            if refs == 0 {
+                return None;
+            }
+            match group.refs.compare_exchange_weak(refs, refs + 1, AcqRel, Relaxed) {
+                Ok(_) => break,
+                Err(now) => refs = now,
+            }
+        }
+        // It cannot end now; but is it the one that is meant?
+        let count = group.life.count();
+        if count == address.generation || count == address.generation + 1 {
+            return Some(group);
+        }
+        self.release(address.index);
+        None
+    }
+
+    /// Gives one reference to the group at `index` back. The last one ends it.
+    pub(crate) fn release(&self, index: u32) {
+        // SAFETY: the caller has a reference, so the slot is claimed.
+        let group = unsafe { self.groups.slot(index) };
+        // Release: what we did is before the end; acquire, if this is it: so is
+        // what the others did.
+        if group.refs.fetch_sub(1, AcqRel) != 1 {
+            return;
+        }
+        if let Some(generation) = group.life.living()
+            && group.life.end(generation) == Ended::Now
+        {
+            self.dissolve_links(Address { index, generation });
+        }
+        if !group.life.is_spent() {
+            self.groups.give_back(index);
+        }
+    }
+
+    /// Gives back what a table of the group was.
+    pub(crate) fn table_gone(&self, group: Address) {
+        // SAFETY: the table's reference keeps the group until it is released next.
+        unsafe { self.groups.slot(group.index) }.tables.repay();
+        self.release(group.index);
+    }
+}
+
+/// Routes that die together, and whoever owns them.
+///
+/// A group dies once, by being killed; then all its routes are closed to senders
+/// and receivers at that instant, and its tables are sealed. It *ends* without
+/// dying when its last owner is dropped: `RouteGroup` values, tables made for
+/// it, mailboxes in it. Its links then dissolve (rule O4).
+///
+/// ```
+/// use flue_core::{Permissions, PostOffice, SendError};
+///
+/// let office = PostOffice::new();
+/// let (one, two) = (office.create_group()?, office.create_group()?);
+/// let table = office.create_table()?;
+/// let mailbox = one.create_mailbox(&table)?;
+/// let to = mailbox.export(Permissions::SEND)?;
+///
+/// one.link(&two)?;
+/// two.kill();
+/// assert!(one.is_dead());
+/// assert_eq!(table.send(to, b"late", &[]), Err(SendError::Closed));
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
+///
+/// # Progress
+/// Lock-free.
+pub struct RouteGroup {
+    office: PostOffice,
+    address: Address,
+    slot: NonNull<Group>,
+}
+
+// SAFETY: a `RouteGroup` is a counted reference to a slot that stays as long as
+// its office and is changed by atomic steps only.
+unsafe impl Send for RouteGroup {}
+// SAFETY: as above.
+unsafe impl Sync for RouteGroup {}
+
+impl RouteGroup {
+    /// Makes a group in a claimed slot.
+    pub(crate) fn create(office: &PostOffice) -> Result<Self, Exhausted> {
+        let index = office.groups.claim()?;
+        // SAFETY: claimed just now, and groups' slots are never retired.
+        let slot = unsafe { office.groups.slot(index) };
+        let generation = slot.life.next();
+        for quota in [&slot.routes, &slot.tables, &slot.monitors, &slot.links] {
+            quota.reset();
+        }
+        slot.refs.store(1, Relaxed); // Seen by whoever learns of the generation below.
+        let _ = slot.life.begin();
+        let address = Address { index, generation };
+        Ok(Self { office: office.clone(), address, slot: NonNull::from(slot) })
+    }
+
+    /// A value of its own for somebody who has a reference anyway.
+    pub(crate) fn another(&self) -> Self {
+        let refs = self.slot().refs.fetch_add(1, Relaxed); // We have one: it cannot end.
+        assert!(refs < u32::MAX / 2, "too many owners of one group");
+        Self { office: self.office.clone(), address: self.address, slot: self.slot }
+    }
+
+    #[inline(always)]
+    pub(crate) fn slot(&self) -> &Group {
+        // SAFETY: groups' slots stay as long as the office, which we count on.
+        unsafe { self.slot.as_ref() }
+    }
+
+    pub(crate) fn address(&self) -> Address {
+        self.address
+    }
+
+    pub(crate) fn post_office(&self) -> &PostOffice {
+        &self.office
+    }
+
+    /// Makes a table for this group: it is sealed the instant the group dies
+    /// (rule O5), and is one of the group's owners.
+    ///
+    /// # Errors
+    /// `Dead`; `LimitReached` for the office or the group; `OutOfMemory`.
+    pub fn create_table(&self) -> Result<Table, CreateError> {
+        if self.is_dead() {
+            return Err(CreateError::Dead);
+        }
+        let group = self.slot();
+        if !group.tables.charge(self.office.limits().tables_per_group) {
+            return Err(CreateError::LimitReached);
+        }
+        let table = Table::create(&self.office, self.address).inspect_err(|_| group.tables.repay())?;
+        group.refs.fetch_add(1, Relaxed); // The table's; we have one, so it cannot end.
+        if self.is_dead() { Err(CreateError::Dead) } else { Ok(table) }
+    }
+
+    /// Makes a mailbox with the default limits; see
+    /// [`create_mailbox_with`](Self::create_mailbox_with).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn create_mailbox(&self, table: &Table) -> Result<Mailbox, CreateError> {
+        self.create_mailbox_with(table, MailboxLimits::default())
+    }
+
+    /// Makes a mailbox and its route in this group. `table` gets the
+    /// capabilities attached to its messages: it is the office's or this
+    /// group's (rule O3).
+    ///
+    /// # Errors
+    /// `PostOfficeMismatch`, `TableMismatch`, `Dead`; `LimitReached` for the
+    /// office or the group; `OutOfMemory`.
+    pub fn create_mailbox_with(&self, table: &Table, limits: MailboxLimits) -> Result<Mailbox, CreateError> {
+        Mailbox::create(self, table, limits)
+    }
+
+    /// Kills the group, and every group that is reachable through links.
+    ///
+    /// When the call that decided the death returns, every monitor of the
+    /// routes has had its down queued, and the linked groups are dead too
+    /// (rule K3). Killing a dead group does nothing.
+    ///
+    /// # Cost
+    /// Linear in the routes, monitors and links of what dies; no memory.
+    pub fn kill(&self) {
+        self.office.kill(self.address);
+    }
+
+    /// Whether the group is dead.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        !self.slot().life.is(self.address.generation)
+    }
+
+    /// Ties the two groups' fates: when one dies, the other is killed. A
+    /// repeated link is no other one. If one is dead already, the other is when
+    /// this returns (rules L1 and L2).
+    ///
+    /// # Errors
+    /// `PostOfficeMismatch`; `LimitReached` for this group; `OutOfMemory`.
+    pub fn link(&self, other: &RouteGroup) -> Result<(), TableError> {
+        if self.office != other.office {
+            return Err(TableError::PostOfficeMismatch);
+        }
+        self.office.link(self.address, other.address)
+    }
+
+    /// Removes the link between the two groups. `true`: there was one, and it
+    /// never kills anyone any more (rule L3).
+    ///
+    /// # Errors
+    /// `PostOfficeMismatch`.
+    pub fn unlink(&self, other: &RouteGroup) -> Result<bool, TableError> {
+        if self.office != other.office {
+            return Err(TableError::PostOfficeMismatch);
+        }
+        Ok(self.office.unlink(self.address, other.address))
+    }
+}
+
+impl Clone for RouteGroup {
+    fn clone(&self) -> Self {
+        self.another()
+    }
+}
+
+impl PartialEq for RouteGroup {
+    /// Whether both are the same group.
+    fn eq(&self, other: &Self) -> bool {
+        self.office == other.office && self.address == other.address
+    }
+}
+
+impl Eq for RouteGroup {}
+
+impl Drop for RouteGroup {
+    fn drop(&mut self) {
+        self.office.release(self.address.index);
+    }
+}
+
+impl fmt::Debug for RouteGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RouteGroup").field("dead", &self.is_dead()).finish_non_exhaustive()
+    }
+}
+
+impl From<Exhausted> for CreateError {
+    fn from(refused: Exhausted) -> Self {
+        match refused {
+            Exhausted::Limit => Self::LimitReached,
+            Exhausted::Memory => Self::OutOfMemory,
+        }
+    }
+}
+

@@ -1,0 +1,500 @@
+//! An index over records in slots: at most one living record for each key.
+//!
+//! One sorted list links all records of the index; *buckets* are shortcuts into
+//! it, added as it grows and never moved (Michael 2002 for the list, Shalev and
+//! Shavit 2006 for the split order). A record is in the list by its index, and
+//! each link carries a tag that advances with every change, so a slot that was
+//! reused is never taken for what it was.
+//!
+//! ```text
+//!  head ─► record ─► bucket 1 ─► record ─► record ─► nil      sorted by the
+//!                       ▲                                     reversed hash
+//!  buckets [1] ─────────┘
+//! ```
+//!
+//! # The link
+//! ```text
+//!  most significant                      least significant
+//! ┌─────────────────┬───────┬──────┬────────┬─────────────┐
+//! │       tag       │ ready │ mark │ bucket │ target + 1  │
+//! └─────────────────┴───────┴──────┴────────┴─────────────┘
+//! ```
+//!
+//! # States of a record
+//! | state    | its key    | its link  | who may give its slot back              |
+//! |----------|------------|-----------|-----------------------------------------|
+//! | Private  | its own    | free      | its maker                               |
+//! | Listed   | some       | unmarked  | nobody                                  |
+//! | Dead     | none       | unmarked  | nobody: whoever passes marks it         |
+//! | Marked   | none       | marked    | nobody: whoever passes unlinks it       |
+//! | Unlinked | none       | marked    | whoever's step unlinked it              |
+//!
+//! A record becomes Dead by its own word, never by the index, and never comes
+//! back from it.
+//!
+//! # Ordering
+//! 1. Publishing a link releases, following it acquires: who finds a record
+//!    sees it filled.
+//! 2. What was read of a record counts only if the link that led to it is
+//!    unchanged after: then it was listed all the while.
+//!
+//! # Progress
+//! Lock-free: a walk starts again only if another's change went through. A
+//! bucket that somebody is still adding is passed over.
+
+use crate::bits::Field;
+use crate::sync::atomic::{
+    AtomicUsize,
+    Ordering::{AcqRel, Acquire, Release},
+};
+use crate::sync::const_fn;
+
+const TARGET: Field = Field::lowest(usize::BITS / 2 - 3);
+const BUCKET: Field = Field::above(TARGET, 1);
+const MARK: Field = Field::above(BUCKET, 1);
+const READY: Field = Field::above(MARK, 1);
+const TAG: Field = Field::rest(READY);
+
+/// The most records an index can name.
+pub(crate) const MOST_RECORDS: usize = TARGET.max() - 1;
+
+/// One observed link. A plain value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Link(usize);
+
+/// What a link leads to.
+enum Target {
+    Nothing,
+    Record(u32),
+    Bucket(usize),
+}
+
+impl Link {
+    fn target(self) -> Target {
+        match (TARGET.get(self.0), BUCKET.get(self.0)) {
+            (0, _) => Target::Nothing,
+            (number, 0) => Target::Record(number as u32 - 1),
+            (number, _) => Target::Bucket(number),
+        }
+    }
+
+    fn is_marked(self) -> bool {
+        MARK.get(self.0) == 1
+    }
+
+    /// This link, leading to the record at `index`.
+    fn to_record(self, index: u32) -> Self {
+        self.moved(TARGET.set(0, index as usize + 1))
+    }
+
+    /// This link, leading to bucket `number`.
+    fn to_bucket(self, number: usize) -> Self {
+        self.moved(BUCKET.set(TARGET.set(0, number), 1))
+    }
+
+    /// This link, leading where `other` does.
+    fn to_target_of(self, other: Self) -> Self {
+        self.moved(BUCKET.set(TARGET.set(0, TARGET.get(other.0)), BUCKET.get(other.0)))
+    }
+
+    /// The only way a target changes: unmarked, with the next tag.
+    fn moved(self, target: usize) -> Self {
+        let kept = READY.set(TAG.set(0, TAG.get(self.0)), READY.get(self.0));
+        Self(TAG.advance(kept | target))
+    }
+
+    fn marked(self) -> Self {
+        Self(TAG.advance(MARK.set(self.0, 1)))
+    }
+}
+
+/// A shared link.
+pub(crate) struct LinkCell(AtomicUsize);
+
+impl LinkCell {
+    const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self(AtomicUsize::new(0))
+        }
+    }
+
+    fn load(&self) -> Link {
+        Link(self.0.load(Acquire)) // Ordering 1.
+    }
+
+    fn change(&self, from: Link, to: Link) -> bool {
+        self.0.compare_exchange(from.0, to.0, AcqRel, Acquire).is_ok() // Ordering 1.
+    }
+}
+
+/// The records that an index is over.
+pub(crate) trait Family {
+    type Record;
+    type Key: Copy + Eq;
+
+    /// The record at `index`. `None` only if its segment was given back.
+    fn record(&self, index: u32) -> Option<&Self::Record>;
+
+    fn link(record: &Self::Record) -> &LinkCell;
+
+    /// The record's key if it is living. What this says of a record that is not
+    /// listed is thrown away.
+    fn key(&self, record: &Self::Record) -> Option<Self::Key>;
+
+    fn hash(&self, key: Self::Key) -> u32;
+
+    /// Gives back the slot at `index`: the record was dead and is now unlinked.
+    fn unlinked(&self, index: u32);
+}
+
+/// Place of a key with this hash in the list.
+fn order_of(hash: u32) -> u32 {
+    hash.reverse_bits() | 1
+}
+
+/// Place of a bucket in the list: before all whose hash ends in its number.
+fn order_of_bucket(number: usize) -> u32 {
+    (number as u32).reverse_bits()
+}
+
+/// What a search found.
+enum Place<'i> {
+    /// The key's living record.
+    At(u32),
+    /// Where it would be.
+    Gap(&'i LinkCell, Link),
+}
+
+/// The head of the list, and its buckets.
+pub(crate) struct Index {
+    head: LinkCell,
+    buckets: buckets::Buckets,
+}
+
+impl Index {
+    const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self { head: LinkCell::new(), buckets: buckets::Buckets::new() }
+        }
+    }
+
+    /// The living record with `key`.
+    pub(crate) fn find<F: Family>(&self, family: &F, key: F::Key) -> Option<u32> {
+        let hash = family.hash(key);
+        match self.search(family, self.start(family, hash), order_of(hash), Some(key)) {
+            Place::At(index) => Some(index),
+            Place::Gap(..) => None,
+        }
+    }
+
+    /// Lists the record at `index`, which is filled with `key` and private,
+    /// unless a living one has the key: that one's index is the error.
+    pub(crate) fn insert<F: Family>(&self, family: &F, key: F::Key, index: u32) -> Result<(), u32> {
+        let hash = family.hash(key);
+        let Some(record) = family.record(index) else { return Err(index) };
+        let link = F::link(record);
+        loop {
+            let start = self.start(family, hash);
+            match self.search(family, start, order_of(hash), Some(key)) {
+                Place::At(other) => return Err(other),
+                Place::Gap(before, seen) => {
+                    link.0.store(link.load().to_target_of(seen).0, Release); // Private.
+                    if before.change(seen, seen.to_record(index)) {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sees to it that a record which died with `key` is no longer listed.
+    pub(crate) fn settle<F: Family>(&self, family: &F, key: F::Key) {
+        let hash = family.hash(key);
+        let _ = self.search(family, self.start(family, hash), order_of(hash), None);
+    }
+
+    /// Adds buckets if there are few for `records`. Failing is harmless.
+    pub(crate) fn spread(&self, records: usize) {
+        self.buckets.spread(records);
+    }
+
+    /// Where a search for `hash` starts: the nearest bucket before it.
+    fn start<F: Family>(&self, family: &F, hash: u32) -> &LinkCell {
+        match self.buckets.nearest(hash as usize) {
+            buckets::Nearest::Head => &self.head,
+            buckets::Nearest::Ready(cell) => cell,
+            buckets::Nearest::Missing { number, cell, before } => {
+                self.list_bucket(family, number, cell, before.unwrap_or(&self.head))
+            }
+        }
+    }
+
+    /// Lists bucket `number`, unless somebody else is about to.
+    #[cold]
+    fn list_bucket<'i, F: Family>(
+        &'i self,
+        family: &F,
+        number: usize,
+        cell: &'i LinkCell,
+        before: &'i LinkCell,
+    ) -> &'i LinkCell {
+        let empty = Link(0);
+        let ours = Link(TAG.one());
+        if !cell.change(empty, ours) {
+            return before;
+        }
+        loop {
+            let Place::Gap(place, seen) =
+                self.search(family, before, order_of_bucket(number), None)
+            else {
+                return before;
+            };
+            cell.0.store(cell.load().to_target_of(seen).0, Release); // Private: it was claimed above.
+            if place.change(seen, seen.to_bucket(number)) {
+                cell.0.fetch_or(READY.one(), AcqRel);
+                return cell;
+            }
+        }
+    }
+
+    /// Looks for `key` (or, if `None`, for the end of its order), unlinking
+    /// the dead on the way.
+    fn search<'i, F: Family>(
+        &'i self,
+        family: &'i F,
+        start: &'i LinkCell,
+        order: u32,
+        key: Option<F::Key>,
+    ) -> Place<'i> {
+        'again: loop {
+            let mut before = start;
+            let mut seen = before.load();
+            loop {
+                let (after, at) = match seen.target() {
+                    Target::Nothing => return Place::Gap(before, seen),
+                    Target::Bucket(number) => {
+                        if order_of_bucket(number) > order {
+                            return Place::Gap(before, seen);
+                        }
+                        let Some(cell) = self.buckets.cell(number) else { continue 'again };
+                        (cell, None)
+                    }
+                    Target::Record(index) => {
+                        let Some(record) = family.record(index) else { continue 'again };
+                        (F::link(record), Some((index, family.key(record))))
+                    }
+                };
+                let next = after.load();
+                if before.load() != seen {
+                    continue 'again; // Ordering 2.
+                }
+                match at {
+                    Some((index, None)) => {
+                        if !next.is_marked() && !after.change(next, next.marked()) {
+                            continue 'again;
+                        }
+                        let past = seen.to_target_of(next);
+                        if !before.change(seen, past) {
+                            continue 'again;
+                        }
+                        family.unlinked(index);
+                        seen = past;
+                        continue;
+                    }
+                    Some((index, Some(found))) => {
+                        let place = order_of(family.hash(found));
+                        if place > order {
+                            return Place::Gap(before, seen);
+                        }
+                        if key == Some(found) {
+                            return Place::At(index);
+                        }
+                    }
+                    None => {}
+                }
+                before = after;
+                seen = next;
+            }
+        }
+    }
+}
+
+/// Mixes `words` under a secret seed (the finalizer of MurmurHash3, Appleby
+/// 2008, on each word), so that chosen keys do not share a bucket.
+pub(crate) fn mix(seed: u32, words: &[u32]) -> u32 {
+    let mut hash = seed;
+    for &word in words {
+        hash ^= word;
+        hash ^= hash >> 16;
+        hash = hash.wrapping_mul(0x85eb_ca6b);
+        hash ^= hash >> 13;
+        hash = hash.wrapping_mul(0xc2b2_ae35).wrapping_add(seed.rotate_left(7));
+        hash ^= hash >> 16;
+    }
+    hash
+}
+
+#[cfg(not(feature = "alloc"))]
+mod buckets {
+    //! Fixed storage is small: one list does.
+
+    use super::LinkCell;
+
+    pub(super) struct Buckets(());
+
+    #[expect(dead_code, reason = "without buckets a search always starts at the head")]
+    pub(super) enum Nearest<'b> {
+        Head,
+        Ready(&'b LinkCell),
+        Missing { number: usize, cell: &'b LinkCell, before: Option<&'b LinkCell> },
+    }
+
+    impl Buckets {
+        pub(super) const fn new() -> Self {
+            Self(())
+        }
+
+        pub(super) fn nearest(&self, _hash: usize) -> Nearest<'_> {
+            Nearest::Head
+        }
+
+        pub(super) fn cell(&self, _number: usize) -> Option<&LinkCell> {
+            None
+        }
+
+        pub(super) fn spread(&self, _records: usize) {}
+    }
+}
+
+#[cfg(feature = "alloc")]
+mod buckets {
+    //! The shortcuts: page k holds buckets 2^k to 2^(k+1) - 1; bucket 0 is the head.
+
+    use super::{LinkCell, READY};
+    use crate::arena::memory;
+    use crate::sync::atomic::{
+        AtomicPtr, AtomicUsize,
+        Ordering::{AcqRel, Acquire},
+    };
+    use crate::sync::const_fn;
+    use core::ptr;
+
+    /// Records for each bucket before there are twice as many buckets.
+    const LOAD: usize = if crate::sync::MODEL { 1 } else { 8 };
+
+    const PAGES: usize = if crate::sync::MODEL { 2 } else { 24 };
+
+    struct Pages {
+        pages: [AtomicPtr<LinkCell>; PAGES],
+        /// How many buckets are in use: a power of two.
+        count: AtomicUsize,
+    }
+
+    pub(super) struct Buckets(AtomicPtr<Pages>);
+
+    /// Where to start.
+    pub(super) enum Nearest<'b> {
+        Head,
+        Ready(&'b LinkCell),
+        /// The right bucket is not listed yet; `before` is a ready one.
+        Missing { number: usize, cell: &'b LinkCell, before: Option<&'b LinkCell> },
+    }
+
+    fn is_ready(cell: &LinkCell) -> bool {
+        READY.get(cell.load().0) == 1
+    }
+
+    impl Buckets {
+        const_fn! {
+            pub(super) const fn new() -> Self {
+                Self(AtomicPtr::new(ptr::null_mut()))
+            }
+        }
+
+        fn pages(&self) -> Option<&Pages> {
+            // SAFETY: set once, freed only with `self`.
+            unsafe { self.0.load(Acquire).as_ref() }
+        }
+
+        pub(super) fn cell(&self, number: usize) -> Option<&LinkCell> {
+            let page = number.checked_ilog2()? as usize;
+            let cells = self.pages()?.pages.get(page)?.load(Acquire);
+            if cells.is_null() {
+                return None;
+            }
+            // SAFETY: page k has 2^k cells, from number 2^k on, and stays.
+            Some(unsafe { &*cells.add(number - (1 << page)) })
+        }
+
+        pub(super) fn nearest(&self, hash: usize) -> Nearest<'_> {
+            let Some(pages) = self.pages() else { return Nearest::Head };
+            let number = hash & (pages.count.load(Acquire) - 1);
+            let Some(cell) = self.cell(number) else { return Nearest::Head };
+            if is_ready(cell) {
+                return Nearest::Ready(cell);
+            }
+            // The bucket of a shorter suffix is before it in the list.
+            let mut shorter = number;
+            let before = loop {
+                let Some(top) = shorter.checked_ilog2() else { break None };
+                shorter &= !(1 << top);
+                match self.cell(shorter) {
+                    Some(cell) if is_ready(cell) => break Some(cell),
+                    _ => {}
+                }
+            };
+            Nearest::Missing { number, cell, before }
+        }
+
+        pub(super) fn spread(&self, records: usize) {
+            let count = self.pages().map_or(1, |pages| pages.count.load(Acquire));
+            if records > LOAD * count {
+                self.double(count);
+            }
+        }
+
+        #[cold]
+        fn double(&self, count: usize) {
+            if self.pages().is_none() {
+                let make = || Pages {
+                    pages: [const { AtomicPtr::new(ptr::null_mut()) }; PAGES],
+                    count: AtomicUsize::new(1),
+                };
+                let Ok(fresh) = memory::allocate(1, make) else { return };
+                if self.0.compare_exchange(ptr::null_mut(), fresh, AcqRel, Acquire).is_err() {
+                    // SAFETY: allocated above, never published.
+                    unsafe { memory::free(fresh, 1) };
+                }
+            }
+            let Some(pages) = self.pages() else { return };
+            let Some(page) = pages.pages.get(count.ilog2() as usize) else { return };
+            if page.load(Acquire).is_null() {
+                let Ok(fresh) = memory::allocate(count, LinkCell::new) else { return };
+                if page.compare_exchange(ptr::null_mut(), fresh, AcqRel, Acquire).is_err() {
+                    // SAFETY: allocated above, never published.
+                    unsafe { memory::free(fresh, count) };
+                }
+            }
+            let _ = pages.count.compare_exchange(count, count * 2, AcqRel, Acquire);
+        }
+    }
+
+    impl Drop for Buckets {
+        fn drop(&mut self) {
+            let pages = self.0.load(Acquire);
+            if pages.is_null() {
+                return;
+            }
+            // SAFETY: set by `double`, and `&mut self`.
+            for (k, page) in unsafe { &(*pages).pages }.iter().enumerate() {
+                let cells = page.load(Acquire);
+                if !cells.is_null() {
+                    // SAFETY: an allocation of 2^k cells.
+                    unsafe { memory::free(cells, 1 << k) };
+                }
+            }
+            // SAFETY: an allocation of one.
+            unsafe { memory::free(pages, 1) };
+        }
+    }
+}

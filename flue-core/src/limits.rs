@@ -1,0 +1,135 @@
+//! How much of everything there may be (rule Q1).
+
+/// Limits of a post office. Every one is finite; at a limit an operation is
+/// refused before it has any effect.
+///
+/// ```
+/// use flue_core::{CreateError, Limits, PostOffice};
+///
+/// let mut limits = Limits::default();
+/// limits.groups = 1;
+/// let office = PostOffice::with_limits(limits);
+/// let _only = office.create_group()?;
+/// assert_eq!(office.create_group().unwrap_err(), CreateError::LimitReached);
+/// # Ok::<(), CreateError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Groups in the office.
+    pub groups: u32,
+    /// Tables in the office.
+    pub tables: u32,
+    /// Message buffers in the office: queued, being received, or kept at hand by
+    /// a table that sends or a mailbox that receives.
+    pub messages: u32,
+    /// Routes of one group.
+    pub routes_per_group: u32,
+    /// Tables of one group.
+    pub tables_per_group: u32,
+    /// Monitors that the mailboxes of one group have set.
+    pub monitors_per_group: u32,
+    /// Links that one group has asked for.
+    pub links_per_group: u32,
+    /// Handles of one table, besides what its mailboxes add.
+    pub handles_per_table: u32,
+    /// Capabilities attached to one message, at most [`MAX_MESSAGE_HANDLES`].
+    pub handles_per_message: u32,
+    /// Bytes of one message.
+    pub bytes_per_message: u32,
+}
+
+/// The most capabilities that any message may carry.
+pub const MAX_MESSAGE_HANDLES: usize = 8;
+
+const WIDE: bool = usize::BITS >= 64;
+
+impl Limits {
+    /// The default limits, for a `static`.
+    pub const DEFAULT: Self = Self {
+        groups: if WIDE { 1 << 22 } else { 1 << 10 },
+        tables: if WIDE { 1 << 22 } else { 1 << 10 },
+        messages: if WIDE { 1 << 22 } else { 1 << 12 },
+        routes_per_group: if WIDE { 1 << 20 } else { 1 << 10 },
+        tables_per_group: if WIDE { 1 << 16 } else { 1 << 10 },
+        monitors_per_group: if WIDE { 1 << 20 } else { 1 << 10 },
+        links_per_group: if WIDE { 1 << 20 } else { 1 << 10 },
+        handles_per_table: if WIDE { 1 << 20 } else { 1 << 10 },
+        handles_per_message: MAX_MESSAGE_HANDLES as u32,
+        bytes_per_message: if WIDE { 16 << 20 } else { 1 << 14 },
+    };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// Limits of one mailbox (rule S3).
+///
+/// ```
+/// use flue_core::{MailboxLimits, Permissions, PostOffice, SendError};
+///
+/// let group = PostOffice::new().create_group()?;
+/// let table = group.create_table()?;
+/// let mut limits = MailboxLimits::default();
+/// limits.messages = 1;
+/// let mailbox = group.create_mailbox_with(&table, limits)?;
+/// let to = mailbox.export(Permissions::SEND)?;
+/// table.send(to, b"one", &[])?;
+/// assert_eq!(table.send(to, b"two", &[]), Err(SendError::Full));
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MailboxLimits {
+    /// Messages waiting.
+    pub messages: u32,
+    /// Bytes waiting that are not inline.
+    pub bytes: u32,
+    /// Capabilities attached to waiting messages, or received and not released.
+    /// So many slots are added to the capacity of the mailbox's table.
+    pub handles: u32,
+    /// Senders waiting for room.
+    pub waiters: u32,
+}
+
+impl MailboxLimits {
+    /// The default limits, for a `static`.
+    pub const DEFAULT: Self = Self {
+        messages: if WIDE { 1 << 17 } else { 1 << 8 },
+        bytes: if WIDE { 64 << 20 } else { 1 << 14 },
+        handles: if WIDE { 1 << 10 } else { 4 },
+        waiters: if WIDE { 64 } else { 8 },
+    };
+}
+
+impl Default for MailboxLimits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// What a post office holds, each figure counted by itself while others change:
+/// a picture for people, not a promise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Groups living, or dead and still owned.
+    pub groups: usize,
+    /// Open routes.
+    pub routes: usize,
+    /// Tables.
+    pub tables: usize,
+    /// Messages waiting in mailboxes.
+    pub messages: usize,
+    /// Message buffers taken from the office; see [`Limits::messages`].
+    pub buffers: usize,
+    /// Monitors armed, or fired and not yet received.
+    pub monitors: usize,
+    /// Links.
+    pub links: usize,
+    /// Bytes waiting in mailboxes that are not inline.
+    pub bytes: usize,
+}

@@ -1,0 +1,554 @@
+//! Delivery: from a checked capability to a message in the mailbox's queue.
+//!
+//! What a message needs is reserved first, in the order of rule S1: room among
+//! the mailbox's messages, bytes and capabilities, then a node, memory for a
+//! copy, and a slot of the receiver's table for each attached capability. Then
+//! it is published by one step, under the head's commit rule. Whatever fails
+//! gives back what was reserved, and nothing has happened.
+//!
+//! # Progress
+//! Lock-free. A sender stopped at any instruction keeps what it had reserved,
+//! and stops nobody (rule S4).
+
+use super::channel::Channel;
+use super::head::{Element, Pushed};
+use super::magazine::MAGAZINE;
+use super::node::{ATTACHMENTS, Attachment, Content, Holds, Node};
+use crate::arena::Exhausted;
+use crate::cap::Reference;
+use crate::cap::granted::{Granted, Send as MaySend};
+use crate::cap::table::{Table, View};
+use crate::error::SendError;
+use crate::life::Address;
+use crate::limits::MAX_MESSAGE_HANDLES;
+use crate::mailbox::wake::Left;
+use crate::office::Office;
+use crate::panics::Panics;
+use crate::payload::{INLINE_BYTES, Owned};
+use crate::reclaim::Pin;
+use crate::route::{Lowered, NoCredit, Route, ahead, is_below};
+use crate::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::mem::{ManuallyDrop, MaybeUninit};
+
+/// The capabilities attached to a message.
+pub(crate) type Attached = heapless::Vec<Reference, MAX_MESSAGE_HANDLES>;
+
+/// Why a message was not accepted; whether it was for want of the office's
+/// nodes, for which nobody waits in a mailbox's line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Undelivered {
+    pub(crate) error: SendError,
+    pub(crate) exhausted: bool,
+}
+
+impl From<SendError> for Undelivered {
+    #[inline(always)]
+    fn from(error: SendError) -> Self {
+        Self { error, exhausted: false }
+    }
+}
+
+impl From<Exhausted> for Undelivered {
+    fn from(refused: Exhausted) -> Self {
+        let error = match refused {
+            Exhausted::Limit => SendError::Full,
+            Exhausted::Memory => SendError::OutOfMemory,
+        };
+        Self { error, exhausted: true }
+    }
+}
+
+/// The bytes of a message.
+pub(crate) enum Letter<'l> {
+    /// By reference: copied into the node or into memory of its own.
+    Copied(&'l [u8]),
+    /// Owned: handed on. Taken out only when the message is accepted.
+    Moved(&'l mut Option<Owned>),
+}
+
+impl Letter<'_> {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Copied(data) => data.len(),
+            Self::Moved(owned) => owned.as_ref().map_or(0, |owned| owned.len()),
+        }
+    }
+
+    /// Bytes to be charged: those that are not inline.
+    fn weight(&self) -> u32 {
+        match self {
+            Self::Copied(data) if data.len() <= INLINE_BYTES => 0,
+            letter => letter.len() as u32,
+        }
+    }
+}
+
+impl Office {
+    /// The slot of a route's address, whatever is in it now.
+    #[inline(always)]
+    pub(crate) fn route(&self, address: Address) -> Option<&Route> {
+        crate::arena::stable(&self.routes, address)
+    }
+
+    /// Whether the route is open and its group alive.
+    #[inline(always)]
+    pub(crate) fn is_open(&self, target: Reference) -> bool {
+        let open = self.route(target.route).is_some_and(|r| r.life.is(target.route.generation));
+        open && self.is_living(target.group)
+    }
+
+    /// The channel of a route, and its index, if the route is open.
+    pub(crate) fn channel_of<'p>(&'p self, pin: &'p Pin, route: Address) -> Option<(u32, &'p Channel)> {
+        let slot = self.route(route)?;
+        let index = slot.channel.load(Acquire);
+        let channel = self.channels.peek(pin, index)?;
+        slot.life.is(route.generation).then_some((index, channel))
+    }
+
+    /// Takes one message node.
+    #[inline(always)]
+    fn take_node(&self, sender: Option<View<'_>>) -> Result<u32, Exhausted> {
+        #[cfg(feature = "alloc")]
+        if let Some(view) = sender {
+            if let Some(node) = view.slot.magazine.take() {
+                return Ok(node);
+            }
+            return self.restock(view);
+        }
+        let _ = sender;
+        self.nodes.claim()
+    }
+
+    /// Fetches nodes for a table's empty magazine, and one to use now.
+    #[cfg(feature = "alloc")]
+    #[cold]
+    #[inline(never)]
+    fn restock(&self, view: View<'_>) -> Result<u32, Exhausted> {
+        let want = if self.is_fixed() { 1 } else { view.slot.magazine.appetite() };
+        let mut nodes = self.nodes.claim_some(want)?;
+        let first = nodes.next().ok_or(Exhausted::Limit)?;
+        view.slot.magazine.fill(&mut nodes);
+        self.nodes.give_back_all(nodes);
+        Ok(first)
+    }
+
+    /// Gives nodes back: to a table's magazine if that is empty.
+    pub(crate) fn return_nodes(&self, view: View<'_>, nodes: impl Iterator<Item = u32>) {
+        let mut nodes = nodes;
+        #[cfg(feature = "alloc")]
+        if !self.is_fixed() {
+            view.slot.magazine.fill(&mut nodes);
+        }
+        let _ = (view, MAGAZINE);
+        self.nodes.give_back_all(&mut nodes);
+    }
+
+    /// Sends a message without attachments whose bytes are inline.
+    #[inline(always)]
+    pub(crate) fn deliver_inline(
+        &self,
+        sender: Option<View<'_>>,
+        granted: &Granted<MaySend>,
+        data: &[u8],
+    ) -> Result<(), Undelivered> {
+        let target = granted.reference();
+        let Some(route) = self.route(target.route) else { return Err(SendError::Closed.into()) };
+        if !route.life.is(target.route.generation) || !self.is_living(target.group) {
+            return Err(SendError::Closed.into());
+        }
+        self.charge_message(route, target.route)?;
+        let index = match self.take_node(sender) {
+            Ok(index) => index,
+            Err(refused) => {
+                self.uncharge_message(route, target.route);
+                return Err(refused.into());
+            }
+        };
+        // SAFETY: taken just now, and claimed until the receiver gives it back.
+        let node = unsafe { self.nodes.slot(index) };
+        // SAFETY: Private: taken by us, not queued yet.
+        unsafe { node.write(|content| content.fill_inline(data)) };
+        match self.commit(sender, route, target, Element::message(index), node) {
+            Ok(Pushed::Seen) => Ok(()),
+            Ok(Pushed::Sleeping) => {
+                self.rouse_receiver(route, target.route.index);
+                Ok(())
+            }
+            Err(error) => {
+                self.uncharge_message(route, target.route);
+                self.nodes.give_back(index);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// One message's room.
+    #[inline(always)]
+    fn charge_message(&self, route: &Route, address: Address) -> Result<(), SendError> {
+        let bound = route.bound.load(Relaxed);
+        match route.credit.raise(address.generation, 1, |used| is_below(used, bound)) {
+            Ok(()) => Ok(()),
+            Err(NoCredit::Stale) => Err(SendError::Closed),
+            Err(NoCredit::Used(_)) => self.charge_exactly(route, address),
+        }
+    }
+
+    /// Gives one message's room back without a receive.
+    #[cold]
+    #[inline(never)]
+    fn uncharge_message(&self, route: &Route, address: Address) {
+        if route.credit.lower(address.generation, 1) {
+            self.room_made(address);
+        }
+    }
+
+    /// The bound is only published now and then: looks at what was received.
+    #[cold]
+    #[inline(never)]
+    fn charge_exactly(&self, route: &Route, address: Address) -> Result<(), SendError> {
+        let pin = self.pin();
+        let (_, channel) = self.channel_of(&pin, address).ok_or(SendError::Closed)?;
+        let most = channel.limits().messages;
+        let fits = |used| ahead(used, channel.received.count()) < most;
+        match route.credit.raise(address.generation, 1, fits) {
+            Ok(()) => Ok(()),
+            Err(NoCredit::Used(_)) if route.life.is(address.generation) => Err(SendError::Full),
+            Err(_) => Err(SendError::Closed),
+        }
+    }
+
+    /// Publishes a filled node, under the commit rule.
+    #[inline(always)]
+    fn commit(
+        &self,
+        sender: Option<View<'_>>,
+        route: &Route,
+        target: Reference,
+        element: Element,
+        node: &Node,
+    ) -> Result<Pushed, SendError> {
+        loop {
+            let seen = route.head.look();
+            if sender.is_some_and(View::is_sealed) {
+                return Err(SendError::Dead);
+            }
+            if !route.life.is(target.route.generation) || !self.is_living(target.group) {
+                return Err(SendError::Closed);
+            }
+            // SAFETY: Private: not queued yet.
+            unsafe { node.write(|content| content.next = seen.newest()) };
+            if let Some(pushed) = route.head.push_message(seen, element) {
+                return Ok(pushed);
+            }
+        }
+    }
+
+    /// Wakes the receiver after a push onto a sleeping head.
+    #[cold]
+    #[inline(never)]
+    fn rouse_receiver(&self, route: &Route, index: u32) {
+        // The head showed that the receiver sleeps, so its registration is seen;
+        // if a call since that has ended, it will look.
+        if route.wake.is_notified() {
+            return;
+        }
+        let mut panics = Panics::new();
+        if route.wake.wake(&mut panics) == Left::Vacant {
+            self.vacate_route(index);
+        }
+        panics.resume();
+    }
+
+    /// Wakes whoever waits to receive from this route.
+    pub(crate) fn wake_receiver(&self, address: Address, panics: &mut Panics) {
+        if let Some(route) = self.route(address)
+            && route.wake.wake(panics) == Left::Vacant
+        {
+            self.vacate_route(address.index);
+        }
+    }
+
+    /// Gives a route's slot back: its mailbox is gone and nobody is inside its waker.
+    pub(crate) fn vacate_route(&self, index: u32) {
+        // SAFETY: claimed until now; routes' slots are never retired.
+        if !unsafe { self.routes.slot(index) }.life.is_spent() {
+            self.routes.give_back(index);
+        }
+    }
+
+    /// Sends any message.
+    pub(crate) fn deliver(
+        &self,
+        sender: Option<View<'_>>,
+        granted: &Granted<MaySend>,
+        mut letter: Letter<'_>,
+        attached: &[Reference],
+    ) -> Result<(), Undelivered> {
+        if let Letter::Copied(data) = letter
+            && data.len() <= INLINE_BYTES
+            && attached.is_empty()
+        {
+            return self.deliver_inline(sender, granted, data);
+        }
+        let target = granted.reference();
+        let route = self.route(target.route).ok_or(SendError::Closed)?;
+        if !self.is_open(target) {
+            return Err(SendError::Closed.into());
+        }
+        let mut reserved = Reserved::new(self, sender, route, target.route);
+        reserved.charge(letter.weight(), attached.len() as u32)?;
+        let index = reserved.node()?;
+        // SAFETY: taken just now; Private until it is committed.
+        let node = unsafe { self.nodes.slot(index) };
+        let more = reserved.attach(attached)?;
+        let copy = match &letter {
+            Letter::Copied(data) if data.len() > INLINE_BYTES => Some(self.copy(data)?),
+            _ => None,
+        };
+        let moved = if let Letter::Moved(owned) = &mut letter { owned.take() } else { None };
+        // SAFETY: Private.
+        unsafe {
+            node.write(|content| {
+                match (copy.or(moved), &letter) {
+                    (Some(owned), _) => content.fill_owned(owned),
+                    (None, Letter::Copied(data)) => content.fill_inline(data),
+                    (None, Letter::Moved(_)) => content.fill_inline(&[]),
+                }
+                content.attached = attached.len() as u8;
+                content.more = more;
+            });
+        }
+        match self.commit(sender, route, target, Element::message(index), node) {
+            Ok(pushed) => {
+                reserved.accepted();
+                if pushed == Pushed::Sleeping {
+                    self.rouse_receiver(route, target.route.index);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                // SAFETY: still Private.
+                let owned = unsafe { node.write(Content::take_owned) };
+                match letter {
+                    Letter::Moved(place) => *place = owned,
+                    Letter::Copied(_) => drop(owned), // Our own copy.
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    #[cfg(feature = "alloc")]
+    fn copy(&self, data: &[u8]) -> Result<Owned, SendError> {
+        if self.is_fixed() {
+            return Err(SendError::TooLarge);
+        }
+        Owned::copied(data).map_err(|_| SendError::OutOfMemory)
+    }
+
+    #[cfg(not(feature = "alloc"))]
+    fn copy(&self, _data: &[u8]) -> Result<Owned, SendError> {
+        Err(SendError::TooLarge)
+    }
+
+    /// The most bytes of a message sent by reference.
+    pub(crate) fn most_bytes(&self, by_reference: bool) -> usize {
+        let limit = self.limits().bytes_per_message as usize;
+        if by_reference && self.is_fixed() { limit.min(INLINE_BYTES) } else { limit }
+    }
+}
+
+impl Content {
+    /// Writes bytes that fit inline.
+    #[inline(always)]
+    fn fill_inline(&mut self, data: &[u8]) {
+        let length = data.len().min(INLINE_BYTES);
+        self.length = length as u32;
+        self.more = Element::NONE;
+        self.holds = Holds::Inline;
+        self.attached = 0;
+        // SAFETY: `length` bytes are readable there and writable here, apart.
+        unsafe {
+            let to = (&raw mut self.body.inline).cast::<u8>();
+            if length == 16 {
+                // The commonest length as one copy of known size.
+                core::ptr::copy_nonoverlapping(data.as_ptr(), to, 16);
+            } else {
+                core::ptr::copy_nonoverlapping(data.as_ptr(), to, length);
+            }
+        }
+    }
+
+    fn fill_owned(&mut self, owned: Owned) {
+        self.length = owned.len() as u32;
+        self.more = Element::NONE;
+        self.holds = Holds::Owned;
+        self.attached = 0;
+        self.body.owned = ManuallyDrop::new(owned);
+    }
+
+    /// Takes the owned bytes out, if that is what the body holds.
+    pub(crate) fn take_owned(&mut self) -> Option<Owned> {
+        if self.holds != Holds::Owned {
+            return None;
+        }
+        self.holds = Holds::Inline;
+        self.length = 0;
+        // SAFETY: `holds` said so, and says so no more: taken once.
+        Some(unsafe { ManuallyDrop::take(&mut self.body.owned) })
+    }
+}
+
+/// What a message under way has reserved; dropping this gives it all back.
+struct Reserved<'r> {
+    office: &'r Office,
+    sender: Option<View<'r>>,
+    route: &'r Route,
+    address: Address,
+    message: bool,
+    /// Bytes, and the channel and its life that they are charged to.
+    bytes: u32,
+    channel: Address,
+    handles: u32,
+    nodes: heapless::Vec<u32, { 1 + MAX_MESSAGE_HANDLES }>,
+    slots: heapless::Vec<u32, MAX_MESSAGE_HANDLES>,
+    /// The receiver's table, kept until the message is accepted or given up,
+    /// whatever its owners do.
+    table: Option<Table>,
+}
+
+impl<'r> Reserved<'r> {
+    fn new(office: &'r Office, sender: Option<View<'r>>, route: &'r Route, address: Address) -> Self {
+        Self {
+            office,
+            sender,
+            route,
+            address,
+            message: false,
+            bytes: 0,
+            channel: Address::NOWHERE,
+            handles: 0,
+            nodes: heapless::Vec::new(),
+            slots: heapless::Vec::new(),
+            table: None,
+        }
+    }
+
+    /// The message has it all now.
+    fn accepted(mut self) {
+        self.message = false;
+        self.bytes = 0;
+        self.handles = 0;
+        self.nodes.clear();
+        self.slots.clear();
+    }
+
+    /// Room in the mailbox.
+    fn charge(&mut self, bytes: u32, handles: u32) -> Result<(), SendError> {
+        let (route, generation) = (self.route, self.address.generation);
+        self.office.charge_message(route, self.address)?;
+        self.message = true;
+        if bytes == 0 && handles == 0 {
+            return Ok(());
+        }
+        let pin = self.office.pin();
+        let (at, channel) = self.office.channel_of(&pin, self.address).ok_or(SendError::Closed)?;
+        let limits = channel.limits();
+        let full = |refused| if refused == NoCredit::Stale { SendError::Closed } else { SendError::Full };
+        if bytes > 0 {
+            let Some(life) = channel.life.living() else { return Err(SendError::Closed) };
+            if !route.life.is(generation) {
+                return Err(SendError::Closed); // Then `life` is its mailbox's no more.
+            }
+            let fits = |used: u32| used.checked_add(bytes).is_some_and(|sum| sum <= limits.bytes);
+            channel.bytes.raise(life, bytes, fits).map_err(full)?;
+            self.bytes = bytes;
+            self.channel = Address { index: at, generation: life };
+        }
+        if handles > 0 {
+            route.share.raise(generation, handles, limits.handles).map_err(full)?;
+            self.handles = handles;
+        }
+        Ok(())
+    }
+
+    fn node(&mut self) -> Result<u32, Undelivered> {
+        let node = self.office.take_node(self.sender)?;
+        // The bound is one message's nodes, which is all that ask.
+        let _ = self.nodes.push(node);
+        Ok(node)
+    }
+
+    /// Reserves slots for the attached capabilities and writes them into nodes
+    /// of their own. Returns the first of those.
+    fn attach(&mut self, attached: &[Reference]) -> Result<Element, Undelivered> {
+        if attached.is_empty() {
+            return Ok(Element::NONE);
+        }
+        self.reserve_slots(attached.len())?;
+        let mut first = Element::NONE;
+        let slots = self.slots.clone();
+        let pairs = attached.chunks(ATTACHMENTS).zip(slots.chunks(ATTACHMENTS));
+        for (references, slots) in pairs {
+            let index = self.node()?;
+            // SAFETY: taken just now; Private.
+            unsafe {
+                self.office.nodes.slot(index).write(|content| {
+                    content.next = first;
+                    content.length = 0;
+                    content.more = Element::NONE;
+                    content.holds = Holds::Attachments;
+                    content.attached = references.len() as u8;
+                    let mut attachments = [MaybeUninit::uninit(); ATTACHMENTS];
+                    for (place, (reference, slot)) in attachments.iter_mut().zip(references.iter().zip(slots)) {
+                        place.write(Attachment { reference: *reference, slot: *slot });
+                    }
+                    content.body.attachments = attachments;
+                });
+            }
+            first = Element::message(index);
+        }
+        Ok(first)
+    }
+
+    fn reserve_slots(&mut self, count: usize) -> Result<(), Undelivered> {
+        let pin = self.office.pin();
+        let (_, channel) = self.office.channel_of(&pin, self.address).ok_or(SendError::Closed)?;
+        let number = channel.table.load(Acquire);
+        let table = self.office.tables.peek(&pin, number).filter(|table| table.acquire());
+        let slot = table.ok_or(SendError::Closed)?;
+        let table = self.table.insert(Table::from_acquired(self.office, number, slot));
+        if !self.route.life.is(self.address.generation) {
+            return Err(SendError::Closed.into()); // Then it may be another mailbox's table.
+        }
+        for _ in 0..count {
+            let _ = self.slots.push(table.view().claim()?);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        let (office, generation) = (self.office, self.address.generation);
+        office.nodes.give_back_all(self.nodes.iter().copied());
+        if let Some(table) = &self.table {
+            for slot in &self.slots {
+                table.view().return_slot(*slot);
+            }
+        }
+        if self.bytes > 0 {
+            let pin = office.pin();
+            if let Some(channel) = office.channels.peek(&pin, self.channel.index) {
+                channel.bytes.lower(self.channel.generation, self.bytes);
+            }
+        }
+        if self.handles > 0 {
+            let (Lowered::Stale | Lowered::Done | Lowered::Awaited) =
+                self.route.share.lower(generation, self.handles);
+        }
+        if self.message && self.route.credit.lower(generation, 1) {
+            office.room_made(self.address);
+        }
+    }
+}

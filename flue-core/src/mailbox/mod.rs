@@ -1,0 +1,336 @@
+//! Mailboxes: where signals are received.
+//!
+//! A mailbox is a route (one cache line that senders touch), a channel (what
+//! else they may need), and this value, which only its owner has: the list of
+//! what was taken off the head, in order, and the marker where it stopped.
+
+pub(crate) mod channel;
+pub(crate) mod deliver;
+pub(crate) mod head;
+pub(crate) mod magazine;
+pub(crate) mod node;
+pub(crate) mod recv;
+pub(crate) mod waiters;
+pub(crate) mod wake;
+
+use crate::cap::Reference;
+use crate::cap::capability::Capability;
+use crate::cap::handle::Handle;
+use crate::cap::permissions::Permissions;
+use crate::cap::table::Table;
+use crate::error::{CreateError, TableError};
+use crate::group::RouteGroup;
+use crate::life::Address;
+use crate::limits::{MAX_MESSAGE_HANDLES, MailboxLimits};
+use crate::monitor::{DownReason, Firer};
+use crate::office::{Office, PostOffice};
+use crate::panics::Panics;
+use crate::roster::Position;
+use crate::route::{self, Route};
+use crate::sync::atomic::{
+    Ordering::{Relaxed, SeqCst},
+    fence,
+};
+use channel::Channel;
+use core::cell::Cell;
+use core::fmt;
+use core::ptr::NonNull;
+use head::{Element, What};
+use magazine::MAGAZINE;
+
+/// Where signals to one route are received, by one owner.
+///
+/// A mailbox is bounded (rule S3), first in first out (rule R1), and dies with
+/// its group. It is moved freely between threads and used by one at a time.
+/// Dropping or closing it closes its route; the group lives on (rule K4).
+///
+/// ```
+/// use flue_core::{Permissions, PostOffice, Signal};
+///
+/// let group = PostOffice::new().create_group()?;
+/// let table = group.create_table()?;
+/// let mut mailbox = group.create_mailbox(&table)?;
+/// let to = mailbox.export(Permissions::SEND)?;
+///
+/// table.send(to, b"with myself attached", &[to])?;
+/// let Signal::Message(mut message) = mailbox.try_recv()? else { unreachable!() };
+/// assert_eq!(message.data(), b"with myself attached");
+/// assert_eq!(message.handles(), [to], "equal capabilities are equal handles");
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
+///
+/// # Progress
+/// Receiving is wait-free but for the wake of a sender that waits for room.
+pub struct Mailbox {
+    group: RouteGroup,
+    table: Table,
+    address: Address,
+    route: NonNull<Route>,
+    channel: NonNull<Channel>,
+    /// Index of the channel.
+    channel_at: u32,
+    position: Position,
+    limits: MailboxLimits,
+    /// What was taken off the head and is not received yet, oldest first.
+    pending: Element,
+    /// The newest element that was taken: a walk from the head ends here.
+    marker: Element,
+    /// The element whose room was given back already.
+    counted: Element,
+    /// The message that a guard has, or had and forgot.
+    lent: Element,
+    /// Handles that the guard of `lent` has not given away.
+    pub(crate) handles: heapless::Vec<Handle, MAX_MESSAGE_HANDLES>,
+    /// Nodes to be given back together.
+    spare: heapless::Vec<u32, MAGAZINE>,
+    /// Whether the head was put to sleep.
+    asleep: bool,
+    /// The list of this mailbox's monitors: index + 1 of the first.
+    monitors: Cell<u32>,
+    /// How many monitors there have been.
+    numbered: Cell<u64>,
+}
+
+// SAFETY: the pointers are to slots that stay while this mailbox holds their
+// claims, and what they share is changed by atomic steps; the rest is owned.
+// Not Sync: the cells are the owner's.
+unsafe impl Send for Mailbox {}
+
+impl Mailbox {
+    pub(crate) fn create(
+        group: &RouteGroup,
+        table: &Table,
+        limits: MailboxLimits,
+    ) -> Result<Self, CreateError> {
+        let office = group.post_office();
+        if table.post_office() != office {
+            return Err(CreateError::PostOfficeMismatch);
+        }
+        let of_table = table.view().slot.group.load();
+        if !of_table.is_nowhere() && of_table != group.address() {
+            return Err(CreateError::TableMismatch);
+        }
+        if group.is_dead() {
+            return Err(CreateError::Dead);
+        }
+        if !group.slot().routes.charge(office.limits().routes_per_group) {
+            return Err(CreateError::LimitReached);
+        }
+        let created = Self::open(group, table, channel::clamp(limits));
+        let mailbox = created.inspect_err(|_| group.slot().routes.repay())?;
+        // A group that died meanwhile closed this route with it; but say so.
+        if group.is_dead() { Err(CreateError::Dead) } else { Ok(mailbox) }
+    }
+
+    /// Claims and fills the slots; the group's count is charged already.
+    fn open(group: &RouteGroup, table: &Table, limits: MailboxLimits) -> Result<Self, CreateError> {
+        let office: &Office = group.post_office();
+        let view = table.view();
+        if !view.slot.add_share(limits.handles, office.most_handles()) {
+            return Err(CreateError::LimitReached);
+        }
+        let unshare = |_: &_| view.slot.remove_share(limits.handles);
+        let index = office.routes.claim().inspect_err(unshare)?;
+        let unroute = |_: &_| office.routes.give_back(index);
+        let channel_at = office.channels.claim().inspect_err(unroute).inspect_err(unshare)?;
+        let enrolled = if office.is_fixed() { Ok(0) } else { group.slot().route_roster.add(index) };
+        let unchannel = |_: &_| office.channels.give_back(channel_at);
+        let position =
+            enrolled.inspect_err(unchannel).inspect_err(unroute).inspect_err(unshare)?;
+        // SAFETY: both were claimed just now, and are kept until the drop.
+        let (route, channel) = unsafe { (office.routes.slot(index), office.channels.slot(channel_at)) };
+        channel.open(group.address(), table.number(), limits);
+        let generation = route.life.next();
+        route.channel.store(channel_at, Relaxed);
+        route.credit.open(generation);
+        route.share.open(generation);
+        route::publish(&route.bound, limits.messages);
+        route.wake.open();
+        let _ = route.life.begin(); // Releases all of the above.
+        Ok(Self {
+            group: group.another(),
+            table: table.clone(),
+            address: Address { index, generation },
+            route: NonNull::from(route),
+            channel: NonNull::from(channel),
+            channel_at,
+            position,
+            limits,
+            pending: Element::NONE,
+            marker: Element::NONE,
+            counted: Element::NONE,
+            lent: Element::NONE,
+            handles: heapless::Vec::new(),
+            spare: heapless::Vec::new(),
+            asleep: false,
+            monitors: Cell::new(0),
+            numbered: Cell::new(0),
+        })
+    }
+
+    #[inline(always)]
+    pub(crate) fn route(&self) -> &Route {
+        // SAFETY: claimed until the drop.
+        unsafe { self.route.as_ref() }
+    }
+
+    #[inline(always)]
+    pub(crate) fn channel(&self) -> &Channel {
+        // SAFETY: claimed until the drop.
+        unsafe { self.channel.as_ref() }
+    }
+
+    pub(crate) fn post_office(&self) -> &PostOffice {
+        self.group.post_office()
+    }
+
+    pub(crate) fn address(&self) -> Address {
+        self.address
+    }
+
+    pub(crate) fn first_monitor(&self) -> u32 {
+        self.monitors.get()
+    }
+
+    pub(crate) fn set_first_monitor(&self, first: u32) {
+        self.monitors.set(first);
+    }
+
+    /// The number of the next monitor. A count of 64 bits does not come to its end.
+    pub(crate) fn next_monitor_number(&self) -> u64 {
+        let number = self.numbered.get() + 1;
+        self.numbered.set(number);
+        number
+    }
+
+    fn reference(&self, permissions: Permissions) -> Reference {
+        Reference { route: self.address, group: self.group.address(), permissions }
+    }
+
+    /// Puts a capability to this mailbox's route into its own table. With
+    /// [`demote`](Table::demote) and with being attached to messages, this is
+    /// how all capabilities come about (rule P2).
+    ///
+    /// # Errors
+    /// `Dead`; `PermissionDenied` for unknown bits; `Full`, `OutOfMemory`.
+    pub fn export(&self, permissions: Permissions) -> Result<Handle, TableError> {
+        if self.group.is_dead() {
+            return Err(TableError::Dead);
+        }
+        if permissions.has_unknown() {
+            return Err(TableError::PermissionDenied);
+        }
+        self.table.view().insert(self.reference(permissions))
+    }
+
+    /// A capability to this mailbox's route, for the host. Unknown bits are
+    /// left out.
+    #[must_use]
+    pub fn capability(&self, permissions: Permissions) -> Capability {
+        let known = Permissions::from_bits_truncate(permissions.bits());
+        Capability::new(self.post_office(), self.reference(known))
+    }
+
+    /// Closes the route, as dropping the mailbox does.
+    pub fn close(self) {}
+
+    /// The table that gets the attached capabilities.
+    #[must_use]
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The group that the route lives in.
+    #[must_use]
+    pub fn group(&self) -> &RouteGroup {
+        &self.group
+    }
+
+    /// How many messages wait; 0 once the group is dead.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        if self.group.is_dead() {
+            return 0;
+        }
+        let (accepted, received) = (self.route().credit.count(), self.channel().received.count());
+        route::ahead(accepted, received) as usize
+    }
+
+    /// Whether no message waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many messages may wait.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.limits.messages as usize
+    }
+}
+
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        self.settle_lent();
+        let route = self.route();
+        let _ = route.life.end(self.address.generation); // Only we end it.
+        let taken = route.head.close();
+        let office = self.post_office().clone();
+        let mut panics = Panics::new();
+        {
+            let pin = office.pin();
+            fence(SeqCst); // Partner: whoever announces a monitor or a wait, then looks.
+            // First pass: the downs. If the group is dead, its killer may not
+            // have come here yet.
+            let reason = if self.group.is_dead() { DownReason::Killed } else { DownReason::Closed };
+            office.fire_monitors(&pin, self.address, self.channel_at, reason, Firer::Closer);
+            if !office.is_fixed() {
+                self.group.slot().route_roster.remove(self.position);
+            }
+            self.end_monitors(&pin);
+            // Second pass: the wake-ups.
+            office.wake_senders(&pin, self.address, self.channel_at, &mut panics);
+            office.wake_observers(&pin, self.address, self.channel_at, Firer::Closer, &mut panics);
+        }
+        self.drain(taken, &mut panics);
+        // What taken handles are charged to this mailbox is its table's now.
+        let view = self.table.view();
+        self.route().share.close(self.address.generation, |change| view.slot.take_over(change));
+        view.slot.remove_share(self.limits.handles);
+        let _ = self.channel().life.end(self.channel().life.count());
+        office.release_channel(self.channel_at);
+        self.group.slot().routes.repay();
+        if self.route().wake.close() == wake::Left::Vacant {
+            office.vacate_route(self.address.index);
+        }
+        panics.resume();
+    }
+}
+
+impl Mailbox {
+    /// Destroys what was not received: what the owner had taken, and the rest.
+    fn drain(&mut self, newest: Element, panics: &mut Panics) {
+        self.take_batch(newest);
+        self.asleep = false;
+        while !self.pending.is_none() {
+            let element = self.pending;
+            self.pending = self.next_of(element);
+            match element.what() {
+                Some(What::Message(index)) => self.destroy(index, panics),
+                Some(What::Down(_)) | None => {}
+            }
+            if element != self.marker {
+                self.free(element);
+            }
+        }
+        let marker = core::mem::replace(&mut self.marker, Element::NONE);
+        self.free(marker);
+        self.flush_spare();
+    }
+}
+
+impl fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mailbox").field("dead", &self.group.is_dead()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,117 @@
+//! Message nodes: where a message lies from its sending to its receipt.
+//!
+//! # States of a node
+//! | state   | who may read and write it                                     |
+//! |---------|----------------------------------------------------------------|
+//! | Free    | nobody                                                         |
+//! | Spare   | whoever takes it out of the magazine or stash it lies in       |
+//! | Private | the sender that fills it                                       |
+//! | Queued  | the receiver, from the acquire that found it                   |
+//! | Lent    | the receiver's guard                                           |
+//!
+//! A node goes round through these states in this order; each hand-over is the
+//! release and acquire of the word that hands it over (a segment's free bits, a
+//! magazine's word, the head).
+
+use super::head::Element;
+use crate::arena::Slot;
+use crate::cap::Reference;
+use crate::payload::{INLINE_BYTES, Owned};
+use crate::sync::UnsafeCell;
+use core::mem::{ManuallyDrop, MaybeUninit};
+
+/// A capability attached to a message, and the slot reserved for it in the
+/// receiver's table.
+#[derive(Clone, Copy)]
+pub(crate) struct Attachment {
+    pub(crate) reference: Reference,
+    pub(crate) slot: u32,
+}
+
+/// Attachments that fit into one node.
+pub(crate) const ATTACHMENTS: usize = INLINE_BYTES / size_of::<Attachment>();
+
+const _: () = assert!(ATTACHMENTS > 0 && size_of::<Owned>() <= INLINE_BYTES);
+
+/// Which part of the body is there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holds {
+    Inline,
+    Owned,
+    Attachments,
+}
+
+/// What a node says.
+#[repr(C)]
+pub(crate) struct Content {
+    /// The element pushed before this one; then, for the receiver, the next one.
+    pub(crate) next: Element,
+    pub(crate) length: u32,
+    /// The first of the nodes with attachments.
+    pub(crate) more: Element,
+    pub(crate) holds: Holds,
+    /// Attached capabilities.
+    pub(crate) attached: u8,
+    pub(crate) body: Body,
+}
+
+#[repr(C)]
+pub(crate) union Body {
+    pub(crate) inline: [MaybeUninit<u8>; INLINE_BYTES],
+    pub(crate) owned: ManuallyDrop<Owned>,
+    pub(crate) attachments: [MaybeUninit<Attachment>; ATTACHMENTS],
+}
+
+/// A node.
+#[cfg_attr(target_pointer_width = "64", repr(align(64)))]
+pub(crate) struct Node(UnsafeCell<Content>);
+
+const _: () = assert!(crate::sync::MODEL || size_of::<Node>() <= 64);
+
+// SAFETY: a node is touched by one thread at a time, and handed over by a
+// release and an acquire (States). What lies in it, `Owned` bytes and plain
+// numbers, is Send.
+unsafe impl Sync for Node {}
+// SAFETY: as above.
+unsafe impl Send for Node {}
+
+impl Node {
+    crate::sync::const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self(UnsafeCell::new(Content {
+                next: Element::NONE,
+                length: 0,
+                more: Element::NONE,
+                holds: Holds::Inline,
+                attached: 0,
+                body: Body { inline: [MaybeUninit::uninit(); INLINE_BYTES] },
+            }))
+        }
+    }
+
+    /// Reads the content.
+    ///
+    /// # Safety
+    /// - The caller may touch this node now (States).
+    #[inline(always)]
+    pub(crate) unsafe fn read<R>(&self, read: impl FnOnce(&Content) -> R) -> R {
+        // SAFETY: nobody else touches the node, per the caller.
+        self.0.with(|content| read(unsafe { &*content }))
+    }
+
+    /// Writes the content.
+    ///
+    /// # Safety
+    /// - The caller may touch this node now (States).
+    #[inline(always)]
+    pub(crate) unsafe fn write<R>(&self, write: impl FnOnce(&mut Content) -> R) -> R {
+        // SAFETY: nobody else touches the node, per the caller.
+        self.0.with_mut(|content| write(unsafe { &mut *content }))
+    }
+}
+
+impl Slot for Node {
+    fn vacant() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,475 @@
+//! Receiving: taking signals off the head, in order, and giving back what they
+//! took.
+//!
+//! # The owner's list
+//! ```text
+//!            marker                 newest
+//!  head ───────────────────────────►[5]─►[4]─►[3]─►(marker)      as it was pushed
+//!  pending ─►[3]─►[4]─►[5]                                       turned round
+//! ```
+//! The marker is kept until the next batch was taken, for the head still names
+//! it; then it is freed. While the mailbox sleeps there is no marker.
+
+use super::Mailbox;
+use super::channel::Received;
+use super::head::{Element, What};
+use super::magazine::MAGAZINE;
+use super::node::{ATTACHMENTS, Attachment, Content};
+use crate::cap::entry::By;
+use crate::cap::table::Admitted;
+use crate::error::{RecvError, TryRecvError};
+use crate::panics::Panics;
+use crate::payload::Owned;
+use crate::route::{self, Lowered};
+use crate::signal::{Down, Message, Signal};
+use crate::sync::atomic::{Ordering::SeqCst, fence};
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+impl Mailbox {
+    /// The next signal, if there is one.
+    ///
+    /// The guard reads the message where it lies. The handles attached to it
+    /// belong to the guard until they are taken from it; the rest is released
+    /// when it is dropped (rule R2).
+    ///
+    /// # Errors
+    /// `Empty`; `Dead` once the group is dead, whatever waits (rule R3).
+    ///
+    /// # Cost
+    /// One atomic step for a message; no memory, whatever it carries.
+    ///
+    /// # Progress
+    /// Wait-free, but for the wake of a sender that waits for room.
+    #[inline]
+    pub fn try_recv(&mut self) -> Result<Signal<'_>, TryRecvError> {
+        self.settle_lent();
+        if self.group.is_dead() {
+            return Err(TryRecvError::Dead);
+        }
+        loop {
+            if self.pending.is_none() && !self.fetch() {
+                return Err(TryRecvError::Empty);
+            }
+            let element = self.pending;
+            match element.what() {
+                Some(What::Message(index)) => {
+                    self.count(element, index);
+                    self.pending = self.next_of(element);
+                    self.lent = element;
+                    return Ok(Signal::Message(Message::new(self, index)));
+                }
+                Some(What::Down(index)) => {
+                    self.pending = self.next_of(element);
+                    let received = self.receive_down(index);
+                    if element != self.marker {
+                        self.free(element);
+                    }
+                    if let Some(received) = received {
+                        let _ = self.handles.push(received.handle); // Empty: nothing is lent.
+                        return Ok(Signal::Down(Down::new(self, received)));
+                    }
+                }
+                None => return Err(TryRecvError::Empty),
+            }
+        }
+    }
+
+    /// Whether the next [`try_recv`](Self::try_recv) is not `Empty`. Only the
+    /// owner can change a `true` back.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.group.is_dead() || self.has_signal()
+    }
+
+    /// Whether a signal waits that was not removed.
+    fn has_signal(&self) -> bool {
+        let mut element = self.pending;
+        while !element.is_none() {
+            if self.is_current(element) {
+                return true;
+            }
+            element = self.next_of(element);
+        }
+        let mut element = self.route().head.look().newest();
+        while !element.is_none() && element != self.marker {
+            if self.is_current(element) {
+                return true;
+            }
+            element = self.next_of(element);
+        }
+        false
+    }
+
+    /// Whether an element is a message, or a down that was not removed.
+    fn is_current(&self, element: Element) -> bool {
+        match element.what() {
+            Some(What::Message(_)) => true,
+            Some(What::Down(index)) => self.is_down_current(index),
+            None => false,
+        }
+    }
+
+    /// Ready when the next [`try_recv`](Self::try_recv) is not `Empty`.
+    ///
+    /// # Cancel safety
+    /// Nothing is taken, so nothing can be lost.
+    pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.settle_lent();
+        if self.is_ready() {
+            return Poll::Ready(());
+        }
+        self.route().wake.register(cx.waker());
+        fence(SeqCst); // Partner: who ends the group, before it wakes its receivers.
+        if !self.doze() || self.group.is_dead() {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
+    /// Puts the head to sleep. `false`: something waits.
+    fn doze(&mut self) -> bool {
+        loop {
+            // Removed downs are in the way of nobody but a sleeper.
+            while !self.pending.is_none() {
+                if self.is_current(self.pending) {
+                    return false;
+                }
+                let element = self.pending;
+                self.pending = self.next_of(element);
+                if element != self.marker {
+                    self.free(element);
+                }
+            }
+            let seen = self.route().head.look();
+            if self.asleep && seen.newest().is_none() {
+                return true;
+            }
+            if self.route().head.sleep(seen, self.marker) {
+                let marker = core::mem::replace(&mut self.marker, Element::NONE);
+                self.free(marker);
+                self.flush_spare();
+                self.asleep = true;
+                return true;
+            }
+            self.fetch(); // Something came since the look.
+        }
+    }
+
+    /// The next signal, or a promise to wake.
+    ///
+    /// # Errors
+    /// `RecvError` once the group is dead.
+    ///
+    /// # Cancel safety
+    /// A signal leaves the queue only in the call that returns it (rule R4).
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Signal<'_>, RecvError>> {
+        if self.poll_ready(cx).is_pending() {
+            return Poll::Pending;
+        }
+        match self.try_recv() {
+            Ok(signal) => Poll::Ready(Ok(signal)),
+            Err(TryRecvError::Dead) => Poll::Ready(Err(RecvError)),
+            Err(TryRecvError::Empty) => {
+                cx.waker().wake_by_ref(); // Ready was a mistake: never seen, and harmless.
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The next signal, when there is one.
+    ///
+    /// ```
+    /// # use flue_core::{Permissions, PostOffice};
+    /// # use core::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+    /// # let group = PostOffice::new().create_group()?;
+    /// # let table = group.create_table()?;
+    /// # let mut mailbox = group.create_mailbox(&table)?;
+    /// # let to = mailbox.export(Permissions::SEND)?;
+    /// # let mut cx = Context::from_waker(Waker::noop());
+    /// let mut next = pin!(mailbox.recv_async());
+    /// assert!(next.as_mut().poll(&mut cx).is_pending());
+    /// table.send(to, b"at last", &[])?;
+    /// assert!(next.as_mut().poll(&mut cx).is_ready());
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `RecvError` once the group is dead.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses no signal (rule R4).
+    pub fn recv_async(&mut self) -> impl Future<Output = Result<Signal<'_>, RecvError>> + Send {
+        RecvFuture(Some(self))
+    }
+
+    /// Takes what was pushed since the last batch. `false`: nothing was.
+    #[inline]
+    fn fetch(&mut self) -> bool {
+        let seen = self.route().head.look();
+        if seen.newest() == self.marker {
+            return false;
+        }
+        let seen = if self.asleep { self.rouse() } else { seen.newest() };
+        self.take_batch(seen);
+        true
+    }
+
+    #[cold]
+    fn rouse(&mut self) -> Element {
+        self.asleep = false;
+        self.route().head.rouse().newest()
+    }
+
+    /// Turns the list from `newest` back to the marker round, behind what is
+    /// pending already.
+    #[inline]
+    pub(super) fn take_batch(&mut self, newest: Element) {
+        let (mut element, mut after) = (newest, Element::NONE);
+        while !element.is_none() && element != self.marker {
+            let before = self.next_of(element);
+            self.set_next(element, after);
+            after = element;
+            element = before;
+        }
+        if after.is_none() {
+            return;
+        }
+        let old = core::mem::replace(&mut self.marker, newest);
+        if self.pending.is_none() {
+            self.pending = after;
+        } else {
+            self.set_next(old, after); // The newest of what is pending.
+        }
+        if self.pending == after {
+            self.free(old); // Received before this batch.
+        }
+    }
+
+    /// The element after (or, as it was pushed, before) this one.
+    #[inline]
+    pub(super) fn next_of(&self, element: Element) -> Element {
+        match element.what() {
+            // SAFETY: in our queue, so its claim is ours, and Queued.
+            Some(What::Message(index)) => unsafe {
+                self.post_office().nodes.slot(index).read(|content| content.next)
+            },
+            // SAFETY: as above.
+            Some(What::Down(index)) => unsafe { self.post_office().monitors.slot(index).next() },
+            None => Element::NONE,
+        }
+    }
+
+    #[inline]
+    fn set_next(&self, element: Element, to: Element) {
+        match element.what() {
+            // SAFETY: in our queue, so its claim is ours, and Queued.
+            Some(What::Message(index)) => unsafe {
+                self.post_office().nodes.slot(index).write(|content| content.next = to);
+            },
+            // SAFETY: as above.
+            Some(What::Down(index)) => unsafe {
+                self.post_office().monitors.slot(index).set_next(to);
+            },
+            None => {}
+        }
+    }
+
+    /// Gives a message's room back, once, and wakes a sender that waits for it.
+    /// The message is still pending, so a waker that panics does no harm.
+    #[inline]
+    fn count(&mut self, element: Element, index: u32) {
+        if self.counted == element {
+            self.counted = Element::NONE;
+            return;
+        }
+        // SAFETY: pending, so Queued and ours.
+        let weight = unsafe { self.post_office().nodes.slot(index).read(Content::weight) };
+        if weight > 0 {
+            let channel = self.channel();
+            channel.bytes.lower(channel.life.count(), weight);
+        }
+        let received: &Received = &self.channel().received;
+        let (count, awaited) = received.one_more();
+        let most = self.limits.messages;
+        // Now and then, so that the senders' cache line is left alone.
+        if most < 4 || count % (most / 4) == 0 {
+            route::publish(&self.route().bound, count.wrapping_add(most));
+        }
+        if awaited {
+            self.counted = element;
+            self.post_office().wake_sender(self.address);
+            self.counted = Element::NONE;
+        }
+    }
+
+    /// Puts the attached capabilities into the table, for the guard.
+    pub(crate) fn import(&mut self, index: u32) {
+        // SAFETY: lent to the guard that is being made.
+        let (attached, mut more) = unsafe {
+            self.post_office().nodes.slot(index).read(|content| (content.attached, content.more))
+        };
+        if attached == 0 {
+            return;
+        }
+        while let Some(What::Message(node)) = more.what() {
+            let (attachments, count, next) = self.attachments(node);
+            for attachment in attachments.iter().take(count).flatten() {
+                let handle = self.admit(*attachment);
+                let _ = self.handles.push(handle); // As many as a message may carry.
+            }
+            self.keep(node);
+            more = next;
+        }
+        // The nodes were filled back to front.
+        self.handles.reverse();
+        self.reorder(usize::from(attached));
+        // SAFETY: as above.
+        unsafe {
+            self.post_office().nodes.slot(index).write(|content| {
+                content.attached = 0;
+                content.more = Element::NONE;
+            });
+        }
+    }
+
+    /// Within each node the attachments are in order, the nodes are not: after
+    /// the reversal it is the other way round.
+    fn reorder(&mut self, attached: usize) {
+        let handles = self.handles.as_mut_slice();
+        if let Some(handles) = handles.get_mut(..attached) {
+            for chunk in handles.chunks_mut(ATTACHMENTS) {
+                chunk.reverse();
+            }
+        }
+    }
+
+    fn attachments(&self, node: u32) -> ([Option<Attachment>; ATTACHMENTS], usize, Element) {
+        // SAFETY: a node of our message holds as many attachments as it says.
+        unsafe {
+            self.post_office().nodes.slot(node).read(|content| {
+                let count = usize::from(content.attached);
+                let mut all = [None; ATTACHMENTS];
+                for (place, attachment) in all.iter_mut().zip(&content.body.attachments).take(count) {
+                    *place = Some(attachment.assume_init());
+                }
+                (all, count, content.next)
+            })
+        }
+    }
+
+    fn admit(&self, attachment: Attachment) -> crate::Handle {
+        let view = self.table.view();
+        match view.admit(attachment.slot, attachment.reference, self.address, By::Guard) {
+            Admitted::New(handle) => handle,
+            Admitted::Present(handle) => {
+                view.give_back(attachment.slot, self.address);
+                handle
+            }
+        }
+    }
+
+    /// Ends what a guard had: its handles, the message, its node.
+    #[inline]
+    pub(crate) fn settle_lent(&mut self) {
+        while let Some(handle) = self.handles.pop() {
+            self.table.view().lower(handle, By::Guard);
+        }
+        let lent = core::mem::replace(&mut self.lent, Element::NONE);
+        if let Some(What::Message(index)) = lent.what() {
+            // SAFETY: lent, and its guard is gone.
+            let owned = unsafe { self.post_office().nodes.slot(index).write(Content::take_owned) };
+            if lent != self.marker {
+                self.keep(index);
+            }
+            drop(owned); // User code: the state is whole.
+        }
+    }
+
+    /// Takes the owned bytes of the lent message out of it.
+    pub(crate) fn take_lent(&mut self) -> Option<Owned> {
+        match self.lent.what() {
+            // SAFETY: lent to the guard that asks.
+            Some(What::Message(index)) => unsafe {
+                self.post_office().nodes.slot(index).write(Content::take_owned)
+            },
+            _ => None,
+        }
+    }
+
+    /// Destroys a message that was not received.
+    pub(super) fn destroy(&mut self, index: u32, panics: &mut Panics) {
+        // SAFETY: drained, so Queued and ours.
+        let mut more = unsafe { self.post_office().nodes.slot(index).read(|content| content.more) };
+        while let Some(What::Message(node)) = more.what() {
+            let (attachments, _, next) = self.attachments(node);
+            for attachment in attachments.into_iter().flatten() {
+                self.table.view().return_slot(attachment.slot);
+                let (Lowered::Stale | Lowered::Done | Lowered::Awaited) =
+                    self.route().share.lower(self.address.generation, 1);
+            }
+            self.keep(node);
+            more = next;
+        }
+        // SAFETY: as above.
+        let owned = unsafe { self.post_office().nodes.slot(index).write(Content::take_owned) };
+        panics.run(|| drop(owned)); // User code: this message is out of the list.
+    }
+
+    /// Frees an element that was received or destroyed, and is no marker any more.
+    pub(super) fn free(&mut self, element: Element) {
+        match element.what() {
+            Some(What::Message(index)) => self.keep(index),
+            Some(What::Down(index)) => self.unqueue_down(index),
+            None => {}
+        }
+    }
+
+    /// Keeps a node to be given back with others.
+    #[inline]
+    fn keep(&mut self, node: u32) {
+        if let Err(node) = self.spare.push(node) {
+            self.flush_spare();
+            let _ = self.spare.push(node); // There is room now.
+        }
+        const { assert!(MAGAZINE > 0) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn flush_spare(&mut self) {
+        let spare = core::mem::take(&mut self.spare);
+        self.post_office().return_nodes(self.table.view(), spare.into_iter());
+    }
+}
+
+impl Content {
+    /// Bytes that were charged for this message.
+    #[inline]
+    fn weight(&self) -> u32 {
+        if self.holds == super::node::Holds::Owned { self.length } else { 0 }
+    }
+}
+
+/// A future that borrows the mailbox until it has a signal from it.
+struct RecvFuture<'m>(Option<&'m mut Mailbox>);
+
+impl<'m> Future for RecvFuture<'m> {
+    type Output = Result<Signal<'m>, RecvError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(mailbox) = self.0.as_mut() else {
+            // Polled after it was ready: as good as any future that is done.
+            return Poll::Pending;
+        };
+        if mailbox.poll_ready(cx).is_pending() {
+            return Poll::Pending;
+        }
+        match self.0.take().map(Mailbox::try_recv) {
+            Some(Ok(signal)) => Poll::Ready(Ok(signal)),
+            Some(Err(_)) => Poll::Ready(Err(RecvError)),
+            None => Poll::Pending,
+        }
+    }
+}

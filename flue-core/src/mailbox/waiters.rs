@@ -1,0 +1,320 @@
+//! Senders that wait for room, in a line.
+//!
+//! A waiting sender is a record with a ticket; tickets are numbered for each
+//! mailbox, and the lowest that waits is woken first (rule S6). Room is not
+//! reserved for the woken: whoever sends first has it, and who finds it gone
+//! waits again with its old ticket, at the front.
+//!
+//! # States of a record
+//! | state    | who may step it                                                |
+//! |----------|----------------------------------------------------------------|
+//! | Vacant   | the slot's claimant                                            |
+//! | Waiting  | anybody who made room: to Notified, and then owes a wake       |
+//! | Notified | its owner: to Waiting, having found no room; or away           |
+//!
+//! A Notified sender that goes away without having used its wake passes it on.
+//!
+//! # Ordering
+//! 1. A sender waits, says so in the word that counts receives (and, if it needs
+//!    some, in the share), then tries once more. Whoever makes room steps the
+//!    same word: either it sees that one waits, or the sender sees the room.
+//!
+//! # Progress
+//! Lock-free; waking looks at every waiting sender of the mailbox, of which
+//! there is a limit. A sender that never runs again delays the others by no
+//! more than the wake it got.
+
+use super::channel::Channel;
+use super::deliver::Undelivered;
+use super::wake::{Left, WakeSlot};
+use crate::arena::{Exhausted, Slot};
+use crate::error::SendError;
+use crate::life::{Address, AddressCell};
+use crate::office::{Office, PostOffice};
+use crate::panics::Panics;
+use crate::reclaim::Pin;
+use crate::sync::atomic::{
+    AtomicU32,
+    Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
+    fence,
+};
+use crate::sync::const_fn;
+use core::fmt;
+use core::task::{Context, Poll};
+
+const VACANT: u32 = 0;
+const WAITING: u32 = 1;
+const NOTIFIED: u32 = 2;
+
+/// One waiting sender.
+pub(crate) struct Waiter {
+    state: AtomicU32,
+    route: AddressCell,
+    ticket: AtomicU32,
+    wake: WakeSlot,
+}
+
+impl Waiter {
+    const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self {
+                state: AtomicU32::new(VACANT),
+                route: AddressCell::nowhere(),
+                ticket: AtomicU32::new(0),
+                wake: WakeSlot::new(),
+            }
+        }
+    }
+}
+
+impl Slot for Waiter {
+    fn vacant() -> Self {
+        Self::new()
+    }
+}
+
+/// A sender's place in the line for room in a mailbox.
+///
+/// It is taken when a send finds no room, and given up when the send is done.
+/// Dropping it leaves the line, and passes on a wake that was not used (rule
+/// S6). One value serves one send at a time, to whatever mailbox.
+///
+/// # Cancel safety
+/// Dropping it at any time loses nothing: what was to be sent is still the
+/// caller's.
+#[derive(Default)]
+pub struct SendWait(Option<InLine>);
+
+struct InLine {
+    office: PostOffice,
+    route: Address,
+    record: u32,
+    channel: u32,
+    position: Option<u32>,
+}
+
+/// What a message needs of its mailbox at most.
+#[derive(Clone, Copy)]
+pub(crate) struct Needs {
+    pub(crate) bytes: u32,
+    pub(crate) handles: u32,
+}
+
+impl SendWait {
+    /// A place in no line yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(None)
+    }
+
+    /// Sends by `attempt`, waiting for room in `route`'s mailbox.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        office: &PostOffice,
+        route: Address,
+        needs: Needs,
+        mut attempt: impl FnMut() -> Result<(), Undelivered>,
+    ) -> Poll<Result<(), SendError>> {
+        if self.0.as_ref().is_some_and(|line| line.route != route || line.office != *office) {
+            self.leave(false);
+        }
+        for last in [false, true] {
+            match attempt() {
+                Err(Undelivered { error: SendError::Full, exhausted: false }) if last => return Poll::Pending,
+                Err(Undelivered { error: SendError::Full, exhausted: false }) => {
+                    if let Err(error) = self.wait(cx, office, route, needs) {
+                        self.leave(false);
+                        return Poll::Ready(Err(error));
+                    }
+                }
+                result => {
+                    self.leave(result.is_ok());
+                    return Poll::Ready(result.map_err(|refused| refused.error));
+                }
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Waits in the line, at the old place if there is one. The caller tries
+    /// once more after this.
+    fn wait(&mut self, cx: &Context<'_>, office: &PostOffice, route: Address, needs: Needs) -> Result<(), SendError> {
+        let pin = office.pin();
+        let Some((at, channel)) = office.channel_of(&pin, route) else { return Ok(()) };
+        let limits = channel.limits();
+        if limits.messages == 0 || needs.bytes > limits.bytes || needs.handles > limits.handles {
+            return Err(SendError::Full); // No room will ever do.
+        }
+        let line = match &mut self.0 {
+            Some(line) => line,
+            none => none.insert(InLine::join(office, at, channel, route)?),
+        };
+        // SAFETY: ours from `join` to `leave`.
+        let waiter = unsafe { office.waiters.slot(line.record) };
+        waiter.wake.register(cx.waker());
+        waiter.state.store(WAITING, Release); // Ours: others step only what is Waiting.
+        channel.received.await_room(); // Ordering 1.
+        if needs.handles > 0
+            && let Some(slot) = office.route(route)
+        {
+            slot.share.await_it(route.generation, true);
+        }
+        fence(SeqCst); // Partner: who ends the route or the group, before it walks the line.
+        Ok(())
+    }
+
+    /// Leaves the line. A wake that was got and not used is passed on.
+    fn leave(&mut self, used: bool) {
+        let Some(line) = self.0.take() else { return };
+        let office: &Office = &line.office;
+        // SAFETY: ours until it is given back below.
+        let waiter = unsafe { office.waiters.slot(line.record) };
+        // AcqRel: a waker that stepped it before is seen, and a later one sees us gone.
+        let before = waiter.state.swap(VACANT, AcqRel);
+        // SAFETY: our place in the line is a reference to the channel.
+        let channel = unsafe { office.channels.slot(line.channel) };
+        if let Some(position) = line.position {
+            channel.waiters.remove(position);
+        }
+        channel.waiting.fetch_sub(1, AcqRel);
+        office.release_channel(line.channel);
+        if waiter.wake.close() == Left::Vacant {
+            office.waiters.give_back(line.record);
+        }
+        if before == NOTIFIED && !used {
+            office.wake_sender(line.route);
+        }
+    }
+}
+
+impl InLine {
+    fn join(office: &PostOffice, at: u32, channel: &Channel, route: Address) -> Result<Self, SendError> {
+        if !channel.acquire() {
+            return Err(SendError::Closed);
+        }
+        let joined = Self::join_acquired(office, at, channel, route);
+        joined.inspect_err(|_| office.release_channel(at))
+    }
+
+    fn join_acquired(
+        office: &PostOffice,
+        at: u32,
+        channel: &Channel,
+        route: Address,
+    ) -> Result<Self, SendError> {
+        if !channel.count_waiter() {
+            return Err(SendError::Full);
+        }
+        let uncount = |refused| {
+            channel.waiting.fetch_sub(1, AcqRel);
+            match refused {
+                Exhausted::Limit => SendError::Full,
+                Exhausted::Memory => SendError::OutOfMemory,
+            }
+        };
+        let record = office.waiters.claim().map_err(uncount)?;
+        // SAFETY: claimed just now.
+        let waiter = unsafe { office.waiters.slot(record) };
+        waiter.wake.open();
+        waiter.route.store(route);
+        waiter.ticket.store(channel.tickets.fetch_add(1, AcqRel), Relaxed);
+        let position = if office.is_fixed() {
+            None
+        } else {
+            let added = channel.waiters.add(record);
+            Some(added.inspect_err(|_| office.waiters.give_back(record)).map_err(uncount)?)
+        };
+        Ok(Self { office: office.clone(), route, record, channel: at, position })
+    }
+}
+
+impl Drop for SendWait {
+    fn drop(&mut self) {
+        self.leave(false);
+    }
+}
+
+impl fmt::Debug for SendWait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendWait").field("in_line", &self.0.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl Office {
+    /// The senders that may wait for `route`, whose channel is at `index`.
+    fn waiters_of<'p>(&'p self, pin: &'p Pin, index: u32) -> impl Iterator<Item = (u32, &'p Waiter)> {
+        let all = self.is_fixed().then(|| self.waiters.each(pin)).into_iter().flatten();
+        let channel = if self.is_fixed() { None } else { self.channels.peek(pin, index) };
+        let listed = channel.into_iter().flat_map(|channel| channel.waiters.each(pin));
+        all.chain(listed.filter_map(|index| Some((index, self.waiters.peek(pin, index)?))))
+    }
+
+    /// The first in the line that is Waiting.
+    fn first_waiting<'p>(&'p self, pin: &'p Pin, route: Address, channel: u32) -> Option<(u32, &'p Waiter)> {
+        let next = self.channels.peek(pin, channel)?.tickets.load(Acquire);
+        self.waiters_of(pin, channel)
+            .filter(|(_, waiter)| waiter.state.load(Acquire) == WAITING && waiter.route.load() == route)
+            .max_by_key(|(_, waiter)| next.wrapping_sub(waiter.ticket.load(Acquire))) // The oldest.
+    }
+
+    /// Wakes the first waiting sender of a route in whose mailbox there is room.
+    pub(crate) fn wake_sender(&self, route: Address) {
+        let pin = self.pin();
+        let Some((at, channel)) = self.channel_of(&pin, route) else { return };
+        let mut panics = Panics::new();
+        loop {
+            if let Some((record, waiter)) = self.first_waiting(&pin, route, at) {
+                let step = waiter.state.compare_exchange(WAITING, NOTIFIED, AcqRel, Acquire);
+                if step.is_ok() {
+                    self.call(record, waiter, &mut panics);
+                    break;
+                }
+                continue; // It left, or another woke it: look again.
+            }
+            // None: say so, and look once more for one that came meanwhile.
+            channel.received.await_nothing();
+            let slot = self.route(route);
+            if let Some(slot) = slot {
+                slot.share.await_it(route.generation, false);
+            }
+            if self.first_waiting(&pin, route, at).is_none() {
+                break;
+            }
+            channel.received.await_room();
+            if let Some(slot) = slot {
+                slot.share.await_it(route.generation, true);
+            }
+        }
+        drop(pin);
+        panics.resume();
+    }
+
+    /// Room was made without a receive: wakes a sender if one waits.
+    pub(crate) fn room_made(&self, route: Address) {
+        let pin = self.pin();
+        let awaited = self.channel_of(&pin, route).is_some_and(|(_, channel)| channel.received.is_awaited());
+        drop(pin);
+        if awaited {
+            self.wake_sender(route);
+        }
+    }
+
+    /// Wakes every waiting sender of a route that is over.
+    pub(crate) fn wake_senders(&self, pin: &Pin, route: Address, channel: u32, panics: &mut Panics) {
+        for (record, waiter) in self.waiters_of(pin, channel) {
+            if waiter.route.load() == route && waiter.state.load(Acquire) != VACANT {
+                // Notified or not: it must look. It may be somebody else by now,
+                // who then looks for nothing.
+                let _ = waiter.state.compare_exchange(WAITING, NOTIFIED, AcqRel, Acquire);
+                self.call(record, waiter, panics);
+            }
+        }
+    }
+
+    fn call(&self, record: u32, waiter: &Waiter, panics: &mut Panics) {
+        if waiter.wake.wake(panics) == Left::Vacant {
+            self.waiters.give_back(record);
+        }
+    }
+}

@@ -1,0 +1,695 @@
+//! Monitors: who is told when a route is over.
+//!
+//! A monitor is one record; its down is that same record, pushed on the
+//! observer's queue like a message. So whatever a down needs is there from the
+//! start (rule K6).
+//!
+//! # The word
+//! ```text
+//!  most significant                                      least significant
+//! ┌───────────┬────────┬────────┬────────┬──────┬────────┬───────┐
+//! │  version  │ reason │ listed │ queued │ held │ closer │ stage │
+//! └───────────┴────────┴────────┴────────┴──────┴────────┴───────┘
+//! ```
+//!
+//! # States
+//! | stage  | what is so                                   | may be freed |
+//! |--------|----------------------------------------------|--------------|
+//! | Vacant | nobody's                                     |              |
+//! | Armed  | the route is watched                         | no           |
+//! | Fired  | one thread's step; the down is, or will be, queued | no     |
+//! | Over   | received, removed, or its observer is gone   | when no hold is left |
+//!
+//! Holds: *held* by whoever fired it, until the wake-ups are done; *queued* by
+//! the observer's queue; *listed* by the index. Whose step lets go of the last
+//! one, with the stage Over, frees the record.
+//!
+//! # Transitions
+//! | step   | from           | to             | by                  | owes           |
+//! |--------|----------------|----------------|---------------------|----------------|
+//! | arm    | Vacant         | Armed, listed  | the observer's owner |               |
+//! | fire   | Armed          | Fired, held, queued | a killer, the closing owner, the arming owner | the push, then letting go |
+//! | end    | Armed, Fired   | Over           | the observer's owner | settling the index |
+//! | let go | any hold       | one fewer      | who has it          | if last: freeing |
+//!
+//! # Who may read and write the fields
+//! The addresses, the number and the reserved slot are written while Vacant and
+//! read by whoever then finds the version unchanged. `next` belongs to whoever
+//! pushes, then to the receiver; `siblings` to the observer's owner always.
+//!
+//! # Progress
+//! Lock-free; a fired monitor whose killer stops for ever stays held, no more.
+
+use crate::arena::{Exhausted, Slot};
+use crate::bits::Field;
+use crate::cap::Reference;
+use crate::cap::entry::By;
+use crate::cap::granted::{Granted, Monitor as MayMonitor};
+use crate::cap::handle::Handle;
+use crate::cap::permissions::Permissions;
+use crate::cap::table::{Admitted, View};
+use crate::error::TableError;
+use crate::index::{Family, LinkCell, mix};
+use crate::life::{Address, AddressCell};
+use crate::mailbox::Mailbox;
+use crate::mailbox::head::{Element, Pushed};
+use crate::office::Office;
+use crate::panics::Panics;
+use crate::reclaim::Pin;
+use crate::sync::UnsafeCell;
+use crate::sync::atomic::{
+    AtomicU32, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
+    fence,
+};
+use crate::sync::const_fn;
+use core::fmt;
+
+const STAGE: Field = Field::lowest(2);
+const CLOSER: Field = Field::above(STAGE, 1);
+const HELD: Field = Field::above(CLOSER, 1);
+const QUEUED: Field = Field::above(HELD, 1);
+const LISTED: Field = Field::above(QUEUED, 1);
+const REASON: Field = Field::above(LISTED, 2);
+const VERSION: Field = Field::rest(REASON);
+
+const VACANT: usize = 0;
+const ARMED: usize = 1;
+const FIRED: usize = 2;
+const OVER: usize = 3;
+
+/// Why a route is over, as its observers are told.
+///
+/// ```
+/// use flue_core::{DownReason, Permissions, PostOffice, Signal};
+///
+/// let office = PostOffice::new();
+/// let (group, other) = (office.create_group()?, office.create_group()?);
+/// let table = group.create_table()?;
+/// let mut observer = group.create_mailbox(&table)?;
+/// let watched = other.create_mailbox(&office.create_table()?)?;
+/// let handle = table.insert(&watched.capability(Permissions::MONITOR))?;
+/// table.monitor(handle, &observer)?;
+/// other.kill();
+/// let Signal::Down(down) = observer.try_recv()? else { unreachable!() };
+/// assert_eq!(down.reason(), DownReason::Killed);
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum DownReason {
+    /// Its mailbox was closed or dropped.
+    Closed,
+    /// Its group was killed.
+    Killed,
+    /// It was over before the monitor was set.
+    Gone,
+}
+
+impl DownReason {
+    const ALL: [Self; 3] = [Self::Closed, Self::Killed, Self::Gone];
+}
+
+/// Which of a mailbox's monitors: numbered for each mailbox from 1 on.
+///
+/// Whoever was given an id cannot tell from it what others do, and no number is
+/// used twice for one mailbox.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MonitorId {
+    number: u64,
+    record: u32,
+}
+
+impl MonitorId {
+    /// The number: 1 for a mailbox's first monitor.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.number
+    }
+}
+
+impl fmt::Debug for MonitorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("MonitorId").field(&self.number).finish()
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for MonitorId {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "MonitorId({=u64})", self.number);
+    }
+}
+
+/// Who fires a monitor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Firer {
+    /// The one killer of the route's group.
+    Killer,
+    /// The route's owner, or the observer's if it was over before.
+    Closer,
+}
+
+/// One observed value of the word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Word(usize);
+
+impl Word {
+    fn stage(self) -> usize {
+        STAGE.get(self.0)
+    }
+
+    fn set(self, field: Field, value: usize) -> Self {
+        Self(field.set(self.0, value))
+    }
+
+    fn armed(self) -> Self {
+        let fresh = Self(VERSION.set(0, VERSION.get(VERSION.advance(self.0))));
+        fresh.set(STAGE, ARMED)
+    }
+
+    fn fired(self, reason: DownReason, by: Firer) -> Self {
+        let reason = DownReason::ALL.iter().position(|r| *r == reason).unwrap_or(0);
+        let fired = self.set(STAGE, FIRED).set(HELD, 1).set(QUEUED, 1).set(REASON, reason);
+        fired.set(CLOSER, usize::from(by == Firer::Closer))
+    }
+
+    fn reason(self) -> DownReason {
+        DownReason::ALL.get(REASON.get(self.0)).copied().unwrap_or(DownReason::Gone)
+    }
+
+    /// Neither vacant nor over.
+    fn is_pending(self) -> bool {
+        matches!(self.stage(), ARMED | FIRED)
+    }
+
+    fn same_version(self, other: Self) -> bool {
+        VERSION.get(self.0) == VERSION.get(other.0)
+    }
+
+    fn is_held_by(self, by: Firer) -> bool {
+        HELD.get(self.0) == 1 && CLOSER.get(self.0) == usize::from(by == Firer::Closer)
+    }
+
+    fn is_free(self) -> bool {
+        let holds = HELD.get(self.0) | QUEUED.get(self.0) | LISTED.get(self.0);
+        self.stage() == OVER && holds == 0
+    }
+}
+
+/// One monitor.
+pub(crate) struct Monitor {
+    word: AtomicUsize,
+    link: LinkCell,
+    observed: AddressCell,
+    observed_group: AddressCell,
+    observer: AddressCell,
+    number: [AtomicU32; 2],
+    /// The slot reserved in the observer's table for the down's capability.
+    slot: AtomicU32,
+    /// Where it stands in the observed route's roster, + 1; 0 for nowhere.
+    position: AtomicU32,
+    /// The channel that roster is in.
+    channel: AtomicU32,
+    next: UnsafeCell<Element>,
+    siblings: UnsafeCell<Siblings>,
+}
+
+/// The observer's other monitors, by index + 1: a list that only its owner sees.
+#[derive(Clone, Copy)]
+struct Siblings {
+    before: u32,
+    after: u32,
+}
+
+// SAFETY: `next` and `siblings` have one user at a time ("Who may read and write
+// the fields"); `next` is handed over by the push and the receive of the head.
+unsafe impl Sync for Monitor {}
+// SAFETY: as above; nothing here belongs to a thread.
+unsafe impl Send for Monitor {}
+
+impl Monitor {
+    const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self {
+                word: AtomicUsize::new(0),
+                link: LinkCell::new(),
+                observed: AddressCell::nowhere(),
+                observed_group: AddressCell::nowhere(),
+                observer: AddressCell::nowhere(),
+                number: [const_zero(), const_zero()],
+                slot: AtomicU32::new(0),
+                position: AtomicU32::new(0),
+                channel: AtomicU32::new(0),
+                next: UnsafeCell::new(Element::NONE),
+                siblings: UnsafeCell::new(Siblings { before: 0, after: 0 }),
+            }
+        }
+    }
+
+    fn load(&self) -> Word {
+        Word(self.word.load(Acquire))
+    }
+
+    fn step(&self, step: impl Fn(Word) -> Option<Word>) -> Result<(Word, Word), Word> {
+        let mut seen = self.load();
+        loop {
+            let Some(next) = step(seen) else { return Err(seen) };
+            match self.word.compare_exchange_weak(seen.0, next.0, AcqRel, Acquire) {
+                Ok(_) => return Ok((seen, next)),
+                Err(now) => seen = Word(now),
+            }
+        }
+    }
+
+    /// Fires it if it is armed and watches `observed`.
+    fn fire(&self, observed: Address, reason: DownReason, by: Firer) -> bool {
+        let fired = |word: Word| {
+            // A later life has another version, so the exchange would fail.
+            let ours = word.stage() == ARMED && self.observed.load() == observed;
+            ours.then(|| word.fired(reason, by))
+        };
+        self.step(fired).is_ok()
+    }
+
+    /// Only the observer's owner calls this, once.
+    fn end(&self) {
+        let _ = self.step(|word| Some(word.set(STAGE, OVER)));
+    }
+
+    /// Lets go of a hold. `true`: it was the last, and the record is the caller's to free.
+    #[must_use]
+    fn let_go(&self, hold: Field) -> bool {
+        match self.step(|word| Some(word.set(hold, 0))) {
+            Ok((_, after)) => after.is_free(),
+            Err(_) => false,
+        }
+    }
+
+    fn key(&self) -> Key {
+        Key { observer: self.observer.load(), observed: self.observed.load() }
+    }
+
+    fn number(&self) -> u64 {
+        let half = |at: usize| u64::from(self.number[at].load(Acquire));
+        half(0) << u32::BITS | half(1)
+    }
+
+    /// What the queue's element before this one was; then the one after it.
+    ///
+    /// # Safety
+    /// - The caller is the receiver that found this record in its queue.
+    pub(crate) unsafe fn next(&self) -> Element {
+        // SAFETY: the receiver's alone, per the caller.
+        self.next.with(|next| unsafe { *next })
+    }
+
+    /// # Safety
+    /// - The caller fired the record and has not pushed it yet, or is the
+    ///   receiver that found it in its queue.
+    pub(crate) unsafe fn set_next(&self, to: Element) {
+        // SAFETY: the pusher's, or the receiver's, alone, per the caller.
+        self.next.with_mut(|next| unsafe { *next = to });
+    }
+}
+
+const_fn! {
+    const fn const_zero() -> AtomicU32 {
+        AtomicU32::new(0)
+    }
+}
+
+impl Slot for Monitor {
+    fn vacant() -> Self {
+        Self::new()
+    }
+}
+
+/// What makes two monitors one (rule K7).
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key {
+    observer: Address,
+    observed: Address,
+}
+
+/// The office's monitors, as their index sees them.
+struct Monitors<'o> {
+    office: &'o Office,
+    pin: &'o Pin,
+}
+
+impl Family for Monitors<'_> {
+    type Record = Monitor;
+    type Key = Key;
+
+    fn record(&self, index: u32) -> Option<&Monitor> {
+        self.office.monitors.peek(self.pin, index)
+    }
+
+    fn link(monitor: &Monitor) -> &LinkCell {
+        &monitor.link
+    }
+
+    fn key(&self, monitor: &Monitor) -> Option<Key> {
+        let key = monitor.key();
+        monitor.load().is_pending().then_some(key)
+    }
+
+    fn hash(&self, key: Key) -> u32 {
+        let (a, b) = (key.observer, key.observed);
+        mix(self.office.seed(), &[a.index, a.generation, b.index, b.generation])
+    }
+
+    fn unlinked(&self, index: u32) {
+        if let Some(monitor) = self.record(index)
+            && monitor.let_go(LISTED)
+        {
+            self.office.free_monitor(index, monitor);
+        }
+    }
+}
+
+impl Office {
+    /// Takes the record apart: no hold on it is left.
+    fn free_monitor(&self, index: u32, monitor: &Monitor) {
+        if let Some(position) = monitor.position.load(Relaxed).checked_sub(1) {
+            let at = monitor.channel.load(Relaxed);
+            // SAFETY: being on its roster is a reference to the channel.
+            unsafe { self.channels.slot(at) }.observers.remove(position);
+            self.release_channel(at);
+        }
+        let _ = monitor.step(|word| Some(word.set(STAGE, VACANT)));
+        self.monitors.give_back(index);
+    }
+
+    fn let_go_of_monitor(&self, index: u32, monitor: &Monitor, hold: Field) {
+        if monitor.let_go(hold) {
+            self.free_monitor(index, monitor);
+        }
+    }
+
+    /// The records that may watch `observed`, whose channel is `channel`.
+    pub(crate) fn watchers<'p>(
+        &'p self,
+        pin: &'p Pin,
+        channel: u32,
+    ) -> impl Iterator<Item = (u32, &'p Monitor)> {
+        let all = self.is_fixed().then(|| self.monitors.each(pin)).into_iter().flatten();
+        let channel = if self.is_fixed() { None } else { self.channels.peek(pin, channel) };
+        let listed = channel.into_iter().flat_map(|channel| channel.observers.each(pin));
+        all.chain(listed.filter_map(|index| Some((index, self.monitors.peek(pin, index)?))))
+    }
+
+    /// Fires the monitors of a route and queues their downs. The wake-ups are
+    /// still owed: `wake_observers`.
+    pub(crate) fn fire_monitors(
+        &self,
+        pin: &Pin,
+        observed: Address,
+        channel: u32,
+        reason: DownReason,
+        by: Firer,
+    ) {
+        for (index, monitor) in self.watchers(pin, channel) {
+            if monitor.fire(observed, reason, by) {
+                self.queue_down(index, monitor);
+            }
+        }
+    }
+
+    /// Pushes a fired monitor on its observer's queue, or ends it if that is gone.
+    fn queue_down(&self, index: u32, monitor: &Monitor) {
+        let observer = monitor.observer.load();
+        if let Some(route) = self.route(observer) {
+            loop {
+                let seen = route.head.look(); // First, as the commit rule says.
+                if !route.life.is(observer.generation) {
+                    break;
+                }
+                // SAFETY: fired by the caller, not pushed yet.
+                unsafe { monitor.set_next(seen.newest()) };
+                if let Some(pushed) = route.head.push_down(seen, Element::down(index)) {
+                    // A sleeper is woken in the second pass, by `wake_observers`.
+                    let (Pushed::Seen | Pushed::Sleeping) = pushed;
+                    return;
+                }
+            }
+        }
+        // The observer closed: its owner ends all of its monitors, this one too.
+        self.let_go_of_monitor(index, monitor, QUEUED);
+    }
+
+    /// Wakes the observers of what `by` fired of this route, and lets go of it.
+    pub(crate) fn wake_observers(
+        &self,
+        pin: &Pin,
+        observed: Address,
+        channel: u32,
+        by: Firer,
+        panics: &mut Panics,
+    ) {
+        for (index, monitor) in self.watchers(pin, channel) {
+            // What this caller holds cannot change its addresses.
+            if !monitor.load().is_held_by(by) || monitor.observed.load() != observed {
+                continue;
+            }
+            let observer = monitor.observer.load();
+            let step = monitor.step(|word| word.is_held_by(by).then(|| word.set(HELD, 0)));
+            if let Ok((_, after)) = step {
+                if after.is_free() {
+                    self.free_monitor(index, monitor);
+                }
+                self.wake_receiver(observer, panics);
+            }
+        }
+    }
+}
+
+impl Mailbox {
+    /// Watches the route that `granted` is a proof for; see `Table::monitor`.
+    pub(crate) fn monitor(&self, granted: Granted<MayMonitor>) -> Result<MonitorId, TableError> {
+        let office: &Office = self.post_office();
+        if self.group().is_dead() {
+            return Err(TableError::Dead);
+        }
+        let observed = granted.reference();
+        let pin = office.pin();
+        let monitors = Monitors { office, pin: &pin };
+        let key = Key { observer: self.address(), observed: observed.route };
+        if let Some(index) = office.monitor_index.find(&monitors, key)
+            && let Some(monitor) = monitors.record(index)
+        {
+            // Only this owner ends its monitors, so it still is the one found.
+            return Ok(MonitorId { number: monitor.number(), record: index });
+        }
+        let group = self.group().slot();
+        if !group.monitors.charge(office.limits().monitors_per_group) {
+            return Err(TableError::LimitReached);
+        }
+        let armed = self.arm(&pin, observed, key);
+        armed.inspect_err(|_| group.monitors.repay())
+    }
+
+    /// Makes and arms the record; what it takes is charged already.
+    fn arm(&self, pin: &Pin, observed: Reference, key: Key) -> Result<MonitorId, TableError> {
+        let office: &Office = self.post_office();
+        let view = self.table().view();
+        let slot = view.reserve_own()?;
+        let index = match office.monitors.claim() {
+            Ok(index) => index,
+            Err(refused) => {
+                view.give_back(slot, Address::NOWHERE);
+                return Err(match refused {
+                    Exhausted::Limit => TableError::LimitReached,
+                    Exhausted::Memory => TableError::OutOfMemory,
+                });
+            }
+        };
+        // SAFETY: claimed just now; not freed before it is over.
+        let monitor = unsafe { office.monitors.slot(index) };
+        let number = self.next_monitor_number();
+        monitor.observed.store(observed.route);
+        monitor.observed_group.store(observed.group);
+        monitor.observer.store(key.observer);
+        monitor.number[0].store((number >> u32::BITS) as u32, Release);
+        monitor.number[1].store(number as u32, Release);
+        monitor.slot.store(slot, Relaxed);
+        monitor.position.store(0, Relaxed);
+        let channel = office.channel_of(pin, observed.route);
+        if let Some((at, channel)) = channel
+            && !office.is_fixed()
+            && channel.acquire()
+        {
+            match channel.observers.add(index) {
+                Ok(position) => {
+                    monitor.channel.store(at, Relaxed);
+                    monitor.position.store(position + 1, Relaxed);
+                }
+                Err(_) => {
+                    office.release_channel(at);
+                    office.monitors.give_back(index);
+                    view.give_back(slot, Address::NOWHERE);
+                    return Err(TableError::OutOfMemory);
+                }
+            }
+        }
+        self.adopt(index, monitor);
+        let _ = monitor.step(|word| Some(word.armed().set(LISTED, 1)));
+        office.monitor_index.spread(office.monitors.live());
+        let listed = office.monitor_index.insert(&Monitors { office, pin }, key, index);
+        debug_assert!(listed.is_ok(), "only the owner adds its monitors, and it looked");
+        // Announced; now look whether it was too late. Partner: the fence of
+        // whoever ends the route, before it walks the roster.
+        fence(SeqCst);
+        if !office.is_open(observed) && monitor.fire(observed.route, DownReason::Gone, Firer::Closer) {
+            office.queue_down(index, monitor);
+            office.let_go_of_monitor(index, monitor, HELD);
+        }
+        Ok(MonitorId { number, record: index })
+    }
+
+    /// Puts a new monitor on the list of this mailbox's.
+    fn adopt(&self, index: u32, monitor: &Monitor) {
+        let first = self.first_monitor();
+        // SAFETY: `siblings` is this owner's, who is here.
+        monitor.siblings.with_mut(|s| unsafe { *s = Siblings { before: 0, after: first } });
+        self.relate(first, |siblings| siblings.before = index + 1);
+        self.set_first_monitor(index + 1);
+    }
+
+    /// Takes a monitor off that list, and repays its charge.
+    fn disown(&self, monitor: &Monitor) {
+        // SAFETY: `siblings` is this owner's, who is here.
+        let Siblings { before, after } = monitor.siblings.with(|s| unsafe { *s });
+        if before == 0 {
+            self.set_first_monitor(after);
+        } else {
+            self.relate(before, |siblings| siblings.after = after);
+        }
+        self.relate(after, |siblings| siblings.before = before);
+        self.group().slot().monitors.repay();
+    }
+
+    fn relate(&self, index: u32, change: impl FnOnce(&mut Siblings)) {
+        if let Some(index) = index.checked_sub(1) {
+            // SAFETY: on the list, so not over and its slot claimed.
+            let monitor = unsafe { self.post_office().monitors.slot(index) };
+            // SAFETY: `siblings` is this owner's, who is here.
+            monitor.siblings.with_mut(|s| change(unsafe { &mut *s }));
+        }
+    }
+
+    /// Removes a monitor. `true`: it was armed, or its down not yet received;
+    /// now none of it is ever received.
+    ///
+    /// ```
+    /// # use flue_core::{Permissions, PostOffice, TryRecvError};
+    /// # let office = PostOffice::new();
+    /// # let group = office.create_group()?;
+    /// # let table = group.create_table()?;
+    /// # let mut observer = group.create_mailbox(&table)?;
+    /// # let watched = group.create_mailbox(&table)?;
+    /// let id = table.monitor(watched.export(Permissions::MONITOR)?, &observer)?;
+    /// watched.close();
+    /// assert!(observer.demonitor(id));
+    /// assert_eq!(observer.try_recv().unwrap_err(), TryRecvError::Empty);
+    /// assert!(!observer.demonitor(id));
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    /// Lock-free; no memory.
+    pub fn demonitor(&mut self, id: MonitorId) -> bool {
+        let office: &Office = self.post_office();
+        let pin = office.pin();
+        let Some(monitor) = office.monitors.peek(&pin, id.record) else { return false };
+        let before = monitor.load();
+        let ours = monitor.observer.load() == self.address() && monitor.number() == id.number;
+        let after = monitor.load();
+        // Only this owner ends its monitors: if it is ours and not over, it stays so.
+        if !ours || !after.is_pending() || !after.same_version(before) {
+            return false;
+        }
+        self.end_monitor(&pin, monitor);
+        true
+    }
+
+    /// Ends one of this mailbox's monitors that is not over.
+    fn end_monitor(&self, pin: &Pin, monitor: &Monitor) {
+        let office: &Office = self.post_office();
+        let key = monitor.key();
+        self.disown(monitor);
+        self.table().view().give_back(monitor.slot.load(Relaxed), Address::NOWHERE);
+        monitor.end(); // Perhaps freed from here on, by who passes it in the index.
+        office.monitor_index.settle(&Monitors { office, pin }, key);
+    }
+
+    /// Ends all of this mailbox's monitors: it is closed.
+    pub(crate) fn end_monitors(&self, pin: &Pin) {
+        while let Some(index) = self.first_monitor().checked_sub(1) {
+            // SAFETY: on the list, so not over and its slot claimed.
+            let monitor = unsafe { self.post_office().monitors.slot(index) };
+            self.end_monitor(pin, monitor);
+        }
+    }
+
+    /// Whether the down at `index` of the queue is still to be received.
+    pub(crate) fn is_down_current(&self, index: u32) -> bool {
+        // SAFETY: queued, and so held, until `unqueue`.
+        unsafe { self.post_office().monitors.slot(index) }.load().stage() == FIRED
+    }
+
+    /// Receives the down at `index` of the queue, unless it was removed.
+    pub(crate) fn receive_down(&self, index: u32) -> Option<ReceivedDown> {
+        let office: &Office = self.post_office();
+        // SAFETY: queued, and so held, until `unqueue`.
+        let monitor = unsafe { office.monitors.slot(index) };
+        let word = monitor.load();
+        if word.stage() != FIRED {
+            return None;
+        }
+        let pin = office.pin();
+        let key = monitor.key();
+        let reference = Reference {
+            route: key.observed,
+            group: monitor.observed_group.load(),
+            permissions: Permissions::empty(),
+        };
+        let down = ReceivedDown {
+            id: MonitorId { number: monitor.number(), record: index },
+            reason: word.reason(),
+            handle: self.admit_down(monitor.slot.load(Relaxed), reference),
+        };
+        self.disown(monitor);
+        monitor.end();
+        office.monitor_index.settle(&Monitors { office, pin: &pin }, key);
+        Some(down)
+    }
+
+    fn admit_down(&self, slot: u32, reference: Reference) -> Handle {
+        let view: View<'_> = self.table().view();
+        match view.admit(slot, reference, Address::NOWHERE, By::Guard) {
+            Admitted::New(handle) => handle,
+            Admitted::Present(handle) => {
+                view.give_back(slot, Address::NOWHERE);
+                handle
+            }
+        }
+    }
+
+    /// Lets go of the down at `index`, which was taken off the queue.
+    pub(crate) fn unqueue_down(&self, index: u32) {
+        let office: &Office = self.post_office();
+        // SAFETY: queued, and so held, until the step that follows.
+        let monitor = unsafe { office.monitors.slot(index) };
+        office.let_go_of_monitor(index, monitor, QUEUED);
+    }
+}
+
+/// A down, as it was received.
+pub(crate) struct ReceivedDown {
+    pub(crate) id: MonitorId,
+    pub(crate) reason: DownReason,
+    pub(crate) handle: Handle,
+}

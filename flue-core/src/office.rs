@@ -1,0 +1,361 @@
+//! The post office: all the memory that routes, groups, tables and signals of
+//! one world live in, and the references that keep it.
+
+use crate::arena::Arena;
+use crate::cap::entry::Entry;
+use crate::cap::table::{Table, TableSlot};
+use crate::error::{CreateError, OutOfMemory};
+use crate::group::{Group, RouteGroup};
+use crate::index::{Index, MOST_RECORDS};
+use crate::life::Address;
+use crate::limits::{Limits, MAX_MESSAGE_HANDLES, Stats};
+use crate::link::Link;
+use crate::mailbox::channel::Channel;
+use crate::mailbox::head::MOST_ELEMENTS;
+use crate::mailbox::node::Node;
+use crate::mailbox::waiters::Waiter;
+use crate::monitor::Monitor;
+use crate::reclaim::{Participants, Pin};
+use crate::route::{Route, ahead};
+use crate::sync::atomic::{
+    AtomicU32, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
+use crate::sync::const_fn;
+use core::fmt;
+use core::ops::Deref;
+use core::ptr::NonNull;
+
+/// What all values of one post office share.
+#[doc(hidden)]
+pub struct Office {
+    refs: AtomicUsize,
+    limits: Limits,
+    /// Mixed into every index, so that keys cannot be chosen to collide.
+    seed: AtomicU32,
+    /// Slots for entries of each table, if storage is fixed; else 0.
+    fixed_handles: u32,
+    is_fixed: bool,
+    participants: Participants,
+    pub(crate) groups: Arena<Group>,
+    pub(crate) routes: Arena<Route>,
+    pub(crate) channels: Arena<Channel>,
+    pub(crate) tables: Arena<TableSlot>,
+    pub(crate) nodes: Arena<Node>,
+    pub(crate) monitors: Arena<Monitor>,
+    pub(crate) links: Arena<Link>,
+    pub(crate) waiters: Arena<Waiter>,
+    pub(crate) monitor_index: Index,
+    pub(crate) link_index: Index,
+}
+
+/// Slots that a growing arena may claim where nothing else limits it.
+const MANY: usize = if usize::BITS >= 64 { 1 << 30 } else { 1 << 20 };
+
+const fn least(a: usize, b: usize) -> usize {
+    if a < b { a } else { b }
+}
+
+impl Office {
+    const_fn! {
+        pub(crate) const fn new(limits: Limits, is_fixed: bool, fixed_handles: u32) -> Self {
+            Self {
+                refs: AtomicUsize::new(0),
+                limits,
+                seed: AtomicU32::new(0),
+                fixed_handles,
+                is_fixed,
+                participants: Participants::new(),
+                groups: Arena::new(limits.groups as usize),
+                routes: Arena::new(MANY),
+                channels: Arena::new(MANY),
+                tables: Arena::new(limits.tables as usize),
+                nodes: Arena::new(least(limits.messages as usize, MOST_ELEMENTS)),
+                monitors: Arena::new(least(MOST_ELEMENTS, MOST_RECORDS)),
+                links: Arena::new(least(MANY, MOST_RECORDS)),
+                waiters: Arena::new(MANY),
+                monitor_index: Index::new(),
+                link_index: Index::new(),
+            }
+        }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The most capabilities that a message may carry here.
+    pub(crate) fn most_attached(&self) -> usize {
+        (self.limits.handles_per_message as usize).min(MAX_MESSAGE_HANDLES)
+    }
+
+    /// The most entries that a table can have, shares included.
+    pub(crate) fn most_handles(&self) -> u32 {
+        if self.is_fixed { self.fixed_handles } else { (MOST_RECORDS / 2) as u32 }
+    }
+
+    /// Whether storage was given, and none is allocated.
+    #[inline(always)]
+    pub(crate) fn is_fixed(&self) -> bool {
+        cfg!(not(feature = "alloc")) || self.is_fixed
+    }
+
+    pub(crate) fn seed(&self) -> u32 {
+        self.seed.load(Relaxed)
+    }
+
+    pub(crate) fn set_seed(&self, seed: u32) {
+        self.seed.store(seed, Relaxed);
+    }
+
+    /// Keeps what others may give back in place for a while.
+    #[inline(always)]
+    pub(crate) fn pin(&self) -> Pin {
+        self.participants.pin()
+    }
+
+    /// One more value of the office, for somebody who has one, or whose slot in
+    /// it is kept by somebody who has.
+    pub(crate) fn counted(&self) -> PostOffice {
+        let refs = self.refs.fetch_add(1, Relaxed);
+        assert!(refs < usize::MAX / 2, "too many references to one post office");
+        PostOffice(NonNull::from(self))
+    }
+}
+
+/// Where routes live and signals wait: a counted reference to one.
+///
+/// Objects of different post offices do not work together (rule O1). The post
+/// office goes with the last value that needs it, whichever that is.
+///
+/// ```
+/// use flue_core::PostOffice;
+///
+/// let office = PostOffice::new();
+/// let group = office.create_group()?;
+/// drop(office);
+/// let table = group.create_table()?; // The group keeps its office.
+/// assert_eq!(table.len(), 0);
+/// # Ok::<(), flue_core::CreateError>(())
+/// ```
+///
+/// # Progress
+/// Lock-free: no operation of any process waits for another's.
+pub struct PostOffice(NonNull<Office>);
+
+// SAFETY: a counted reference to what is changed by atomic steps only.
+unsafe impl Send for PostOffice {}
+// SAFETY: as above.
+unsafe impl Sync for PostOffice {}
+
+impl Deref for PostOffice {
+    type Target = Office;
+
+    #[inline(always)]
+    fn deref(&self) -> &Office {
+        // SAFETY: the office stays while this reference to it does.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl PostOffice {
+    /// Makes a group.
+    ///
+    /// # Errors
+    /// `LimitReached`, `OutOfMemory`.
+    pub fn create_group(&self) -> Result<RouteGroup, CreateError> {
+        Ok(RouteGroup::create(self)?)
+    }
+
+    /// Makes a table that is the host's: no group's death seals it (rule O5).
+    ///
+    /// # Errors
+    /// `LimitReached`, `OutOfMemory`.
+    pub fn create_table(&self) -> Result<Table, CreateError> {
+        Ok(Table::create(self, Address::NOWHERE)?)
+    }
+
+    /// What is there, counted by walking: for people, not on any signal's path.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let pin = self.pin();
+        let mut stats = Stats {
+            groups: self.groups.live(),
+            tables: self.tables.live(),
+            buffers: self.nodes.live(),
+            monitors: self.monitors.live(),
+            links: self.links.live(),
+            ..Stats::default()
+        };
+        for (_, route) in self.routes.each(&pin) {
+            let Some(generation) = route.life.living() else { continue };
+            stats.routes += 1;
+            let channel = route.channel.load(Acquire);
+            if let Some(channel) = self.channels.peek(&pin, channel)
+                && route.life.is(generation)
+            {
+                stats.messages += ahead(route.credit.count(), channel.received.count()) as usize;
+                stats.bytes += channel.bytes.count() as usize;
+            }
+        }
+        stats
+    }
+
+    /// Gives memory that nothing uses back to the allocator (rule Q2).
+    ///
+    /// # Cost
+    /// Linear in what there ever was at one time. Memory is given back when no
+    /// operation that began before is still under way.
+    #[cfg(feature = "alloc")]
+    pub fn reclaim(&self) {
+        let pin = self.pin();
+        for (number, slot) in self.tables.each(&pin) {
+            if slot.acquire() {
+                let table = Table::from_acquired(self, number, slot);
+                table.view().slot.entries.reclaim(&pin);
+            }
+        }
+        for (_, group) in self.groups.each(&pin) {
+            group.route_roster.reclaim(&pin);
+            group.link_roster.reclaim(&pin);
+        }
+        for (at, channel) in self.channels.each(&pin) {
+            if channel.acquire() {
+                channel.observers.reclaim(&pin);
+                channel.waiters.reclaim(&pin);
+                self.release_channel(at);
+            }
+        }
+        self.nodes.reclaim(&pin, 0);
+        self.monitors.reclaim(&pin, 0);
+        self.links.reclaim(&pin, 0);
+        self.waiters.reclaim(&pin, 0);
+        self.channels.reclaim(&pin, 0);
+        self.tables.reclaim(&pin, 0);
+        self.groups.reclaim(&pin, usize::MAX);
+        pin.flush();
+    }
+
+    /// Storage that was given is kept.
+    #[cfg(not(feature = "alloc"))]
+    pub fn reclaim(&self) {}
+
+    /// Registers this thread (or one more context, without `std`) with the
+    /// collector now, so that no later operation allocates for that.
+    pub fn prepare_thread(&self) {
+        self.participants.prepare_thread();
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl PostOffice {
+    /// A post office with the default limits.
+    ///
+    /// # Panics
+    /// If there is no memory; see [`try_new`](Self::try_new).
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_limits(Limits::default())
+    }
+
+    /// A post office with these limits.
+    ///
+    /// # Panics
+    /// If there is no memory; see [`try_with_limits`](Self::try_with_limits).
+    #[must_use]
+    pub fn with_limits(limits: Limits) -> Self {
+        match Self::try_with_limits(limits) {
+            Ok(office) => office,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// A post office with the default limits.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`].
+    pub fn try_new() -> Result<Self, OutOfMemory> {
+        Self::try_with_limits(Limits::default())
+    }
+
+    /// A post office with these limits.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`].
+    pub fn try_with_limits(limits: Limits) -> Result<Self, OutOfMemory> {
+        use crate::arena::memory;
+        let office = memory::allocate(1, || Office::new(limits, false, 0));
+        let office = office.map_err(|memory::Refused| OutOfMemory)?;
+        // SAFETY: just allocated, so not null and valid.
+        let office = unsafe { &*office };
+        office.set_seed(secret(office));
+        Ok(office.counted())
+    }
+}
+
+/// A number that a process cannot know.
+#[cfg(feature = "std")]
+fn secret(_office: &Office) -> u32 {
+    use core::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish() as u32
+}
+
+/// As unknown as the allocator's addresses are.
+#[cfg(all(feature = "alloc", not(feature = "std")))]
+fn secret(office: &Office) -> u32 {
+    let address = core::ptr::from_ref(office).addr();
+    crate::index::mix(0x9e37_79b9, &[address as u32, (address >> (usize::BITS / 2)) as u32])
+}
+
+#[cfg(feature = "alloc")]
+impl Default for PostOffice {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clone for PostOffice {
+    fn clone(&self) -> Self {
+        self.counted()
+    }
+}
+
+impl PartialEq for PostOffice {
+    /// Whether both are the same post office.
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for PostOffice {}
+
+impl Drop for PostOffice {
+    fn drop(&mut self) {
+        // Release: what we did is before the end; acquire, if this is it: so is
+        // what the others did.
+        if self.refs.fetch_sub(1, AcqRel) != 1 {
+            return;
+        }
+        #[cfg(feature = "alloc")]
+        if !self.is_fixed {
+            // SAFETY: the last reference is gone, so nobody is in the office
+            // any more; `try_with_limits` allocated it.
+            unsafe { crate::arena::memory::free(self.0.as_ptr(), 1) };
+        }
+    }
+}
+
+impl fmt::Debug for PostOffice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostOffice").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Office {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Office").finish_non_exhaustive()
+    }
+}
+
+/// An entry is what a table is made of; here only for its size.
+const _: () = assert!(size_of::<Entry>() > 0);

@@ -1,0 +1,166 @@
+//! The bytes of a message.
+
+use core::fmt;
+use core::ops::Deref;
+
+/// Bytes that travel in the message itself; more are copied once into memory of
+/// their own, or not at all if they are owned.
+pub const INLINE_BYTES: usize = if usize::BITS >= 64 { 48 } else { 24 };
+
+/// Owned bytes, sent without copying: the receiver reads the sender's very
+/// buffer (rule S5).
+///
+/// ```
+/// use flue_core::Payload;
+///
+/// let payload = Payload::from(vec![1u8, 2, 3]);
+/// assert_eq!(&payload[..], [1, 2, 3]);
+/// assert_eq!(payload.try_into_vec().unwrap(), [1, 2, 3]);
+/// ```
+pub struct Payload(Kind);
+
+pub(crate) enum Kind {
+    /// Bytes that travelled in the message.
+    Inline { length: u8, bytes: [u8; INLINE_BYTES] },
+    Owned(Owned),
+}
+
+/// Bytes that are elsewhere; what a message carries if they are not inline.
+pub(crate) enum Owned {
+    Static(&'static [u8]),
+    #[cfg(feature = "alloc")]
+    Vec(alloc::vec::Vec<u8>),
+    #[cfg(feature = "alloc")]
+    Box(alloc::boxed::Box<[u8]>),
+    #[cfg(feature = "alloc")]
+    Arc(alloc::sync::Arc<[u8]>),
+    #[cfg(feature = "bytes")]
+    Bytes(bytes::Bytes),
+}
+
+impl Owned {
+    /// A copy of `data` in memory of its own, if there is some.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn copied(data: &[u8]) -> Result<Self, crate::error::OutOfMemory> {
+        let mut copy = alloc::vec::Vec::new();
+        copy.try_reserve_exact(data.len()).map_err(|_| crate::error::OutOfMemory)?;
+        copy.extend_from_slice(data);
+        Ok(Self::Vec(copy))
+    }
+}
+
+impl Deref for Owned {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Static(bytes) => bytes,
+            #[cfg(feature = "alloc")]
+            Self::Vec(bytes) => bytes,
+            #[cfg(feature = "alloc")]
+            Self::Box(bytes) => bytes,
+            #[cfg(feature = "alloc")]
+            Self::Arc(bytes) => bytes,
+            #[cfg(feature = "bytes")]
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+impl Payload {
+    /// A copy of `data`, which is at most `INLINE_BYTES`.
+    pub(crate) fn inline(data: &[u8]) -> Self {
+        let mut bytes = [0; INLINE_BYTES];
+        let length = data.len().min(INLINE_BYTES);
+        bytes.iter_mut().zip(data).for_each(|(to, from)| *to = *from);
+        Self(Kind::Inline { length: length as u8, bytes })
+    }
+
+    pub(crate) fn owned(owned: Owned) -> Self {
+        Self(Kind::Owned(owned))
+    }
+
+    pub(crate) fn into_kind(self) -> Kind {
+        self.0
+    }
+
+    /// The bytes as a vector, without copying, if they own their memory alone
+    /// and the allocator made it for a vector or a box; otherwise the payload
+    /// is handed back.
+    ///
+    /// # Errors
+    /// The payload itself: its bytes are inline, static or shared.
+    #[cfg(feature = "alloc")]
+    pub fn try_into_vec(self) -> Result<alloc::vec::Vec<u8>, Self> {
+        match self.0 {
+            Kind::Owned(Owned::Vec(vec)) => Ok(vec),
+            Kind::Owned(Owned::Box(boxed)) => Ok(boxed.into_vec()),
+            #[cfg(feature = "bytes")]
+            Kind::Owned(Owned::Bytes(bytes)) => match bytes.try_into_mut() {
+                Ok(unique) => Ok(unique.into()),
+                Err(shared) => Err(Self::owned(Owned::Bytes(shared))),
+            },
+            kind => Err(Self(kind)),
+        }
+    }
+}
+
+impl Deref for Payload {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Kind::Inline { length, bytes } => bytes.get(..usize::from(*length)).unwrap_or_default(),
+            Kind::Owned(owned) => owned,
+        }
+    }
+}
+
+impl AsRef<[u8]> for Payload {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+/// Says how long it is, not what it says.
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Payload").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl From<&'static [u8]> for Payload {
+    fn from(bytes: &'static [u8]) -> Self {
+        Self::owned(Owned::Static(bytes))
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl From<alloc::vec::Vec<u8>> for Payload {
+    fn from(bytes: alloc::vec::Vec<u8>) -> Self {
+        Self::owned(Owned::Vec(bytes))
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl From<alloc::boxed::Box<[u8]>> for Payload {
+    fn from(bytes: alloc::boxed::Box<[u8]>) -> Self {
+        Self::owned(Owned::Box(bytes))
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl From<alloc::sync::Arc<[u8]>> for Payload {
+    fn from(bytes: alloc::sync::Arc<[u8]>) -> Self {
+        Self::owned(Owned::Arc(bytes))
+    }
+}
+
+#[cfg(feature = "bytes")]
+impl From<bytes::Bytes> for Payload {
+    fn from(bytes: bytes::Bytes) -> Self {
+        Self::owned(Owned::Bytes(bytes))
+    }
+}

@@ -1,0 +1,57 @@
+//! The one door through which atomics and shared cells enter this crate.
+//!
+//! A normal build gets `core` (or `portable-atomic` on targets without
+//! compare-and-swap); a model build, `--cfg loom` together with the feature
+//! `loom`, gets loom. No other file names `core::sync::atomic` or
+//! `core::cell::UnsafeCell`, so what the models check is what ships.
+//!
+//! Both halves of the switch are needed: a bare `--cfg loom` of somebody
+//! else's model run changes nothing here.
+
+/// Whether this is a model build. Models shrink what they must exhaust.
+pub(crate) const MODEL: bool = cfg!(all(loom, feature = "loom"));
+
+#[cfg(not(all(loom, feature = "loom")))]
+pub(crate) use self::real::*;
+#[cfg(all(loom, feature = "loom"))]
+pub(crate) use loom::{cell::UnsafeCell, sync::atomic};
+
+#[cfg(not(all(loom, feature = "loom")))]
+mod real {
+    #[cfg(not(feature = "portable-atomic"))]
+    pub(crate) use core::sync::atomic;
+    #[cfg(feature = "portable-atomic")]
+    pub(crate) use portable_atomic as atomic;
+
+    /// `core`'s cell behind loom's interface, so callers are written once.
+    #[repr(transparent)]
+    pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
+
+    impl<T> UnsafeCell<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            Self(core::cell::UnsafeCell::new(value))
+        }
+
+        #[inline(always)]
+        pub(crate) fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
+            read(self.0.get())
+        }
+
+        #[inline(always)]
+        pub(crate) fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
+            write(self.0.get())
+        }
+    }
+}
+
+/// Declares a function `const` where the atomics it builds allow it; loom's do
+/// not.
+#[cfg(not(all(loom, feature = "loom")))]
+macro_rules! const_fn {
+    ($(#[$meta:meta])* $vis:vis const fn $($rest:tt)*) => { $(#[$meta])* $vis const fn $($rest)* };
+}
+#[cfg(all(loom, feature = "loom"))]
+macro_rules! const_fn {
+    ($(#[$meta:meta])* $vis:vis const fn $($rest:tt)*) => { $(#[$meta])* $vis fn $($rest)* };
+}
+pub(crate) use const_fn;

@@ -1,0 +1,1 @@
+//! Models of flue-core; see `tests/`.
