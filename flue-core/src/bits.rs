@@ -30,6 +30,12 @@ impl Field {
         Self::above(below, usize::BITS - below.shift - below.width)
     }
 
+    /// All bits from those of `low` to those of `high`.
+    pub(crate) const fn spanning(low: Self, high: Self) -> Self {
+        assert!(low.shift <= high.shift);
+        Self { shift: low.shift, width: high.shift + high.width - low.shift }
+    }
+
     /// The greatest value this field holds.
     pub(crate) const fn max(self) -> usize {
         usize::MAX >> (usize::BITS - self.width)

@@ -27,7 +27,7 @@ use core::mem::MaybeUninit;
 /// `N` slots, and room for the headers of their segments: a byte for each slot
 /// is more than enough for all but the first, which is beside.
 #[repr(C)]
-struct Slots<T, const N: usize> {
+struct Slots<T: Slot, const N: usize> {
     slots: UnsafeCell<[MaybeUninit<T>; N]>,
     first: UnsafeCell<MaybeUninit<Segment<T>>>,
     headers: UnsafeCell<[MaybeUninit<u8>; N]>,

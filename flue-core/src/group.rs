@@ -77,6 +77,8 @@ impl Group {
 }
 
 impl Slot for Group {
+    const NEAR: usize = if crate::sync::MODEL { 1 } else { 4 };
+
     fn vacant() -> Self {
         Self::new()
     }

@@ -688,8 +688,18 @@ impl Mailbox {
 }
 
 /// A down, as it was received.
+#[derive(Clone, Copy)]
 pub(crate) struct ReceivedDown {
     pub(crate) id: MonitorId,
     pub(crate) reason: DownReason,
     pub(crate) handle: Handle,
+}
+
+impl ReceivedDown {
+    /// Stands where no down was received yet.
+    pub(crate) const NONE: Self = Self {
+        id: MonitorId { number: 0, record: 0 },
+        reason: DownReason::Gone,
+        handle: Handle::new(0, 1),
+    };
 }

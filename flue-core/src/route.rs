@@ -64,6 +64,8 @@ impl Route {
 }
 
 impl Slot for Route {
+    const NEAR: usize = if crate::sync::MODEL { 1 } else { 4 };
+
     fn vacant() -> Self {
         Self::new()
     }

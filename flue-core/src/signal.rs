@@ -6,9 +6,8 @@ use crate::cap::handle::Handle;
 use crate::cap::table::Table;
 use crate::limits::MAX_MESSAGE_HANDLES;
 use crate::mailbox::Mailbox;
-use crate::mailbox::node::{Content, Holds};
 use crate::monitor::{DownReason, MonitorId, ReceivedDown};
-use crate::payload::{INLINE_BYTES, Payload};
+use crate::payload::Payload;
 use core::fmt;
 use core::ptr::NonNull;
 
@@ -76,19 +75,10 @@ pub struct Message<'m> {
 unsafe impl Send for Message<'_> {}
 
 impl<'m> Message<'m> {
-    /// Makes the guard of the message that was lent to it.
-    #[inline]
-    pub(crate) fn new(mailbox: &'m mut Mailbox, index: u32) -> Self {
-        // SAFETY: lent: ours alone until the guard is settled.
-        let (data, length, attached) = unsafe {
-            mailbox.post_office().nodes.slot(index).read(|content: &Content| {
-                let (data, length) = content.bytes();
-                (data, length, content.attached)
-            })
-        };
-        if attached > 0 {
-            mailbox.import(index);
-        }
+    /// Makes the guard of the message that the mailbox has lent to it, whose
+    /// bytes are at `data`.
+    #[inline(always)]
+    pub(crate) fn new(mailbox: &'m mut Mailbox, data: NonNull<u8>, length: usize) -> Self {
         Self { mailbox, data, length }
     }
 
@@ -178,38 +168,43 @@ impl fmt::Debug for Message<'_> {
 /// A down being received: a monitored route is over (rule K5).
 pub struct Down<'m> {
     mailbox: &'m mut Mailbox,
-    received: ReceivedDown,
 }
 
 impl<'m> Down<'m> {
-    pub(crate) fn new(mailbox: &'m mut Mailbox, received: ReceivedDown) -> Self {
-        Self { mailbox, received }
+    /// Makes the guard of the down that the mailbox has just received.
+    pub(crate) fn new(mailbox: &'m mut Mailbox) -> Self {
+        Self { mailbox }
+    }
+
+    fn received(&self) -> &ReceivedDown {
+        self.mailbox.received_down()
     }
 
     /// A capability to the route, without permissions: to know it by.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        self.received.handle
+        self.received().handle
     }
 
     /// Takes that handle: it is the caller's to release.
     #[must_use]
     pub fn take_handle(self) -> Handle {
+        let handle = self.handle();
         self.mailbox.handles.clear();
-        self.mailbox.table().view().take(self.received.handle);
-        self.received.handle
+        self.mailbox.table().view().take(handle);
+        handle
     }
 
     /// Which monitor it is of.
     #[must_use]
     pub fn monitor(&self) -> MonitorId {
-        self.received.id
+        self.received().id
     }
 
     /// Why the route is over.
     #[must_use]
     pub fn reason(&self) -> DownReason {
-        self.received.reason
+        self.received().reason
     }
 
     /// The mailbox, to export from or to monitor with.
@@ -223,7 +218,7 @@ impl<'m> Down<'m> {
     pub fn into_owned(self) -> OwnedDown {
         let handles = core::mem::take(&mut self.mailbox.handles);
         let handles = Handles { table: self.mailbox.table().clone(), handles };
-        let ReceivedDown { id, reason, handle } = self.received;
+        let ReceivedDown { id, reason, handle } = *self.received();
         OwnedDown { handles, handle, id, reason }
     }
 }
@@ -354,29 +349,5 @@ impl fmt::Debug for OwnedDown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut f = f.debug_struct("OwnedDown");
         f.field("monitor", &self.id).field("reason", &self.reason).finish_non_exhaustive()
-    }
-}
-
-impl Content {
-    /// Where the bytes of a message are, and how many.
-    #[inline(always)]
-    fn bytes(&self) -> (NonNull<u8>, usize) {
-        if self.holds == Holds::Inline {
-            // SAFETY: the body is inline, as `holds` says; its address is taken only.
-            let inline = unsafe { &self.body.inline };
-            let length = (self.length as usize).min(INLINE_BYTES);
-            return (NonNull::from(inline).cast(), length);
-        }
-        self.elsewhere()
-    }
-
-    #[inline(never)]
-    fn elsewhere(&self) -> (NonNull<u8>, usize) {
-        if self.holds != Holds::Owned {
-            return (NonNull::dangling(), 0);
-        }
-        // SAFETY: `holds` says that the body is owned bytes.
-        let owned: &[u8] = unsafe { &self.body.owned };
-        (NonNull::from(owned).cast(), owned.len())
     }
 }

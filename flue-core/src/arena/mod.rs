@@ -3,7 +3,9 @@
 //! A slot is named by its index. Slots come in *segments*; a segment's header
 //! says which of its slots are free and where they are. Headers stay where they
 //! are until the arena goes, so looking for a free slot never follows a stale
-//! address; the slots of a segment may be given back when all are free.
+//! address; the slots of a segment may be given back when all are free. The
+//! first few segments' slots lie together and stay (`near`): in a small program
+//! they are all there is, and one load finds them.
 //!
 //! ```text
 //!  Arena ── pages ──► [Segment]             page k holds 2^k headers
@@ -84,7 +86,10 @@ impl Iterator for Claim {
 }
 
 /// A growing, or fixed, set of slots.
-pub(crate) struct Arena<T> {
+pub(crate) struct Arena<T: Slot> {
+    /// The slots below `near_count`, in one piece that stays.
+    near: AtomicPtr<T>,
+    near_count: AtomicUsize,
     pages: [AtomicPtr<Segment<T>>; PAGES],
     /// Segments that were ever opened; their headers exist.
     span: AtomicUsize,
@@ -102,6 +107,8 @@ impl<T: Slot> Arena<T> {
         /// An arena without slots, which may claim up to `limit` of them.
         pub(crate) const fn new(limit: usize) -> Self {
             Self {
+                near: AtomicPtr::new(ptr::null_mut()),
+                near_count: AtomicUsize::new(0),
                 pages: [const { AtomicPtr::new(ptr::null_mut()) }; PAGES],
                 span: AtomicUsize::new(0),
                 live: AtomicUsize::new(0),
@@ -129,6 +136,17 @@ impl<T: Slot> Arena<T> {
     ///   arena never retires and `index` was claimed once.
     #[inline(always)]
     pub(crate) unsafe fn slot(&self, index: u32) -> &T {
+        // A claim has seen what the index lies in installed.
+        if (index as usize) < self.near_count.load(Relaxed) {
+            // SAFETY: there are `near_count` slots from `near` on, and they stay.
+            return unsafe { &*self.near.load(Relaxed).add(index as usize) };
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.far_slot(index) }
+    }
+
+    #[inline(always)]
+    unsafe fn far_slot(&self, index: u32) -> &T {
         let (page, at) = Self::place(index as usize / SLOTS);
         // Acquire pairs with the installation of the page and of the slots; a
         // claim has seen both already.
@@ -310,6 +328,8 @@ impl<T: Slot> Arena<T> {
                 page.store(unsafe { headers.add(first) }, Release);
             }
         }
+        self.near.store(slots, Relaxed);
+        self.near_count.store(count, Relaxed); // Released by the span.
         self.limit.store(count.min(self.limit.load(Relaxed)), Relaxed);
         self.wired.store(count, Relaxed);
         self.span.store(segments, Release);
@@ -337,7 +357,7 @@ impl<T: Slot> Arena<T> {
 #[cfg(feature = "alloc")]
 mod grow {
     use super::*;
-    
+
     impl<T: Slot> Arena<T> {
         /// More than the limit needs, so that claims seldom search for the last
         /// free slots, and a segment held by `reclaim` is not missed.
@@ -362,6 +382,9 @@ mod grow {
                 None => self.open()?,
             };
             let Some(segment) = self.segment(number) else { return Ok(None) };
+            if number < T::NEAR && T::NEAR > 1 {
+                return Ok(None); // `open_near` has installed it.
+            }
             match segment.install(want) {
                 Ok(mask) => Ok(mask.map(|mask| (number, mask))),
                 Err(memory::Refused) => Err(Full::Memory),
@@ -374,7 +397,19 @@ mod grow {
             if span >= self.most_segments() {
                 return Err(Full::Segments);
             }
-            let (page, _) = Self::place(span);
+            if span == 0 && T::NEAR > 1 {
+                self.open_near()?;
+            } else {
+                self.make_page(span)?;
+                // Whoever loses finds the winner's segment on its next look.
+                let _ = self.span.compare_exchange(span, span + 1, AcqRel, Acquire);
+            }
+            Ok(span)
+        }
+
+        /// Makes the page of header `number`, if it is not there.
+        fn make_page(&self, number: usize) -> Result<(), Full> {
+            let (page, _) = Self::place(number);
             if self.pages[page].load(Acquire).is_null() {
                 let fresh = memory::allocate::<Segment<T>>(1 << page, Segment::hollow)
                     .map_err(|memory::Refused| Full::Memory)?;
@@ -385,9 +420,35 @@ mod grow {
                     unsafe { memory::free(fresh, 1 << page) };
                 }
             }
-            // Whoever loses finds the winner's segment on its next look.
-            let _ = self.span.compare_exchange(span, span + 1, AcqRel, Acquire);
-            Ok(span)
+            Ok(())
+        }
+
+        /// Makes the near segments, all at once. Several threads may be here:
+        /// each step is taken by one of them, and none waits for another.
+        fn open_near(&self) -> Result<(), Full> {
+            for number in 0..T::NEAR {
+                self.make_page(number)?;
+            }
+            if self.near.load(Acquire).is_null() {
+                let fresh = memory::allocate(T::NEAR * SLOTS, T::vacant)
+                    .map_err(|memory::Refused| Full::Memory)?;
+                // Release pairs with every acquire of what is published below.
+                let set = self.near.compare_exchange(ptr::null_mut(), fresh, AcqRel, Acquire);
+                if set.is_err() {
+                    // SAFETY: allocated above, never published.
+                    unsafe { memory::free(fresh, T::NEAR * SLOTS) };
+                }
+            }
+            let near = self.near.load(Acquire);
+            self.near_count.store(T::NEAR * SLOTS, Release);
+            for number in 0..T::NEAR {
+                if let Some(segment) = self.segment(number) {
+                    // SAFETY: `near` is so many segments long.
+                    segment.adopt(unsafe { near.add(number * SLOTS) });
+                }
+            }
+            let _ = self.span.compare_exchange(0, T::NEAR, AcqRel, Acquire);
+            Ok(())
         }
 
         /// Counts everything in that could ever be claimed, if nothing is.
@@ -405,15 +466,25 @@ mod grow {
         pub(crate) fn reclaim(&self, pin: &Pin, keep: usize) {
             for number in 0..self.span.load(Acquire) {
                 let Some(segment) = self.segment(number) else { continue };
-                segment.reclaim(pin, number >= keep && !self.is_wired());
+                let stays = number < keep.max(T::NEAR) || self.is_wired();
+                segment.reclaim(pin, !stays);
             }
         }
     }
 
-    impl<T> Drop for Arena<T> {
+    impl<T: Slot> Drop for Arena<T> {
         fn drop(&mut self) {
             if self.is_wired() {
                 return;
+            }
+            let near = self.near.load(Acquire);
+            if !near.is_null() {
+                for number in 0..T::NEAR {
+                    self.segment(number).map(Segment::disown);
+                }
+                // SAFETY: `&mut self`: nobody looks any more; this is what
+                // `open_near` allocated.
+                unsafe { memory::free(near, T::NEAR * SLOTS) };
             }
             for (k, page) in self.pages.iter().enumerate() {
                 let page = page.load(Acquire);
@@ -428,7 +499,7 @@ mod grow {
     }
 }
 
-impl<T> Arena<T> {
+impl<T: Slot> Arena<T> {
     /// Whether this is a fixed arena.
     fn is_wired(&self) -> bool {
         self.wired.load(Relaxed) != 0

@@ -49,6 +49,9 @@ pub(crate) trait Slot: Sized + 'static {
     /// Makes a fresh slot start from `floor`.
     fn raise(&self, _floor: u32) {}
 
+    /// How many of the first segments are made together and stay.
+    const NEAR: usize = 1;
+
     /// Whether free slots hold memory that `reclaim` gives back.
     const HOLDS_MEMORY: bool = false;
 
@@ -58,7 +61,7 @@ pub(crate) trait Slot: Sized + 'static {
 }
 
 /// The header of a segment.
-pub(crate) struct Segment<T> {
+pub(crate) struct Segment<T: Slot> {
     free: AtomicUsize,
     slots: AtomicPtr<T>,
     floor: AtomicUsize,
@@ -223,6 +226,20 @@ impl<T: Slot> Segment<T> {
         Ok(Some(mine))
     }
 
+    /// Takes over slots that were made elsewhere, and frees them to be claimed,
+    /// unless that was done.
+    pub(super) fn adopt(&self, slots: *mut T) {
+        // Release: Ordering 2.
+        if self.slots.compare_exchange(ptr::null_mut(), slots, Release, Relaxed).is_ok() {
+            self.give_back(ALL);
+        }
+    }
+
+    /// Forgets slots that are freed elsewhere. For the arena's end.
+    pub(super) fn disown(&self) {
+        self.slots.store(ptr::null_mut(), Relaxed);
+    }
+
     /// Gives back what free slots hold and, if `retire` and all are free, the
     /// slots themselves.
     pub(super) fn reclaim(&self, pin: &Pin, retire: bool) {
@@ -258,7 +275,7 @@ impl<T: Slot> Segment<T> {
 }
 
 #[cfg(feature = "alloc")]
-impl<T> Drop for Segment<T> {
+impl<T: Slot> Drop for Segment<T> {
     fn drop(&mut self) {
         let slots = self.slots.load(Acquire);
         if !slots.is_null() {

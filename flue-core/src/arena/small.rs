@@ -22,7 +22,7 @@ use crate::sync::const_fn;
 use core::ptr;
 
 /// The first `F` slots in place, more behind a pointer.
-pub(crate) struct Small<T, const F: usize> {
+pub(crate) struct Small<T: Slot, const F: usize> {
     /// Which of the first slots are claimed.
     taken: AtomicU32,
     /// Where the last of them was claimed: rotates reuse.
@@ -215,7 +215,7 @@ mod growing {
         }
     }
 
-    impl<T, const F: usize> Drop for Small<T, F> {
+    impl<T: Slot, const F: usize> Drop for Small<T, F> {
         fn drop(&mut self) {
             let rest = self.rest.load(Acquire);
             // SAFETY: `rest` is null or stays as long as this.

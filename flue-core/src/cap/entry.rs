@@ -55,6 +55,10 @@ const OWN: Field = Field::above(HELD, usize::BITS / 4);
 const STAGED: Field = Field::above(OWN, 1);
 const VERSION: Field = Field::rest(STAGED);
 
+/// Both counts at once, and those with the flag.
+const COUNTS: Field = Field::spanning(HELD, OWN);
+const BELOW_VERSION: Field = Field::spanning(HELD, STAGED);
+
 const _: () = assert!(VERSION.one() == 1 << (usize::BITS / 2));
 
 /// The two kinds of references to an entry.
@@ -84,13 +88,16 @@ impl Word {
         by.field().get(self.0)
     }
 
+    #[inline(always)]
     fn is_vacant(self) -> bool {
-        self.count(By::Own) == 0 && self.count(By::Guard) == 0
+        COUNTS.get(self.0) == 0
     }
 
+    /// Neither vacant nor staged: a staged word, without its counts, is above
+    /// what they can be.
     #[inline(always)]
     fn is_live(self) -> bool {
-        !self.is_vacant() && STAGED.get(self.0) == 0
+        BELOW_VERSION.get(self.0).wrapping_sub(1) < COUNTS.max()
     }
 
     fn same_version(self, other: Self) -> bool {
@@ -218,7 +225,8 @@ impl Entry {
         }
         let reference = self.fields();
         let after = self.load(); // Ordering 2.
-        (after.is_live() && after.same_version(before)).then_some(reference)
+        let same = after == before || after.is_live() && after.same_version(before);
+        same.then_some(reference)
     }
 
     #[inline(always)]

@@ -40,8 +40,8 @@ impl Handle {
 
     /// The handle of the entry at `index` in its life `generation`, which is not 0.
     #[inline]
-    pub(crate) fn new(index: u32, generation: u32) -> Self {
-        let raw = u64::from(generation) << u32::BITS | u64::from(index);
+    pub(crate) const fn new(index: u32, generation: u32) -> Self {
+        let raw = (generation as u64) << u32::BITS | index as u64;
         debug_assert!(generation != 0);
         // SAFETY: `generation` counts from 1, so the upper half is not zero.
         Self(unsafe { NonZeroU64::new_unchecked(raw) })

@@ -25,7 +25,7 @@ use crate::arena::{Exhausted, Slot};
 use crate::error::TableError;
 use crate::group::RouteGroup;
 use crate::index::{Family, Index, LinkCell, mix};
-use crate::life::{Address, AddressCell};
+use crate::life::{Address, AddressCell, Generation, Life};
 use crate::limits::Limits;
 use crate::mailbox::Mailbox;
 #[cfg(feature = "alloc")]
@@ -186,14 +186,16 @@ pub(crate) struct View<'t> {
     pub(crate) slot: &'t TableSlot,
     /// The table slot's own index.
     pub(crate) number: u32,
+    /// The group that seals the table.
+    seal: Option<&'t Life>,
+    generation: Generation,
 }
 
 impl<'t> View<'t> {
     /// Whether the table's group is dead (rule O5).
     #[inline(always)]
     pub(crate) fn is_sealed(self) -> bool {
-        let group = self.slot.group.load();
-        !group.is_nowhere() && !self.office.is_living(group)
+        self.seal.is_some_and(|life| !life.is(self.generation))
     }
 
     /// Runs `look` on the entry at a handle's index, if there is one.
@@ -433,6 +435,9 @@ pub struct Table {
     office: PostOffice,
     number: u32,
     slot: NonNull<TableSlot>,
+    /// The life of the group that seals it, and its generation.
+    seal: Option<NonNull<Life>>,
+    generation: Generation,
 }
 
 // SAFETY: a `Table` is a counted reference to a slot whose fields are all
@@ -448,18 +453,24 @@ impl Table {
         // SAFETY: claimed just now, until the last reference gives it back.
         let slot = unsafe { office.tables.slot(number) };
         slot.open(group, office.limits());
-        Ok(Self { office: office.clone(), number, slot: NonNull::from(slot) })
+        Ok(Self::from_acquired(office, number, slot))
     }
 
     /// A value from a reference that `acquire` took.
     pub(crate) fn from_acquired(office: &Office, number: u32, slot: &TableSlot) -> Self {
-        Self { office: office.counted(), number, slot: NonNull::from(slot) }
+        let group = slot.group.load();
+        let seal = office.group(group).map(|group| NonNull::from(&group.life));
+        let generation = group.generation;
+        Self { office: office.counted(), number, slot: NonNull::from(slot), seal, generation }
     }
 
     #[inline(always)]
     pub(crate) fn view(&self) -> View<'_> {
-        // SAFETY: the slot stays while this reference does.
-        View { office: &self.office, slot: unsafe { self.slot.as_ref() }, number: self.number }
+        // SAFETY: the slot stays while this reference does, the group's as long
+        // as the office.
+        let (slot, seal) = unsafe { (self.slot.as_ref(), self.seal.map(|life| life.as_ref())) };
+        let Self { number, generation, .. } = *self;
+        View { office: &self.office, slot, number, seal, generation }
     }
 
     pub(crate) fn post_office(&self) -> &PostOffice {
@@ -701,7 +712,8 @@ impl Clone for Table {
     fn clone(&self) -> Self {
         let refs = self.view().slot.refs.fetch_add(1, Relaxed); // We have one: it cannot go.
         assert!(refs < u32::MAX / 2, "too many values of one table");
-        Self { office: self.office.clone(), number: self.number, slot: self.slot }
+        let Self { number, slot, seal, generation, .. } = *self;
+        Self { office: self.office.clone(), number, slot, seal, generation }
     }
 }
 

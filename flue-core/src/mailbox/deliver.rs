@@ -19,6 +19,7 @@ use crate::cap::Reference;
 use crate::cap::granted::{Granted, Send as MaySend};
 use crate::cap::table::{Table, View};
 use crate::error::SendError;
+use crate::group::Group;
 use crate::life::Address;
 use crate::limits::MAX_MESSAGE_HANDLES;
 use crate::mailbox::wake::Left;
@@ -153,10 +154,10 @@ impl Office {
     ) -> Result<(), Undelivered> {
         let target = granted.reference();
         let Some(route) = self.route(target.route) else { return Err(SendError::Closed.into()) };
-        if !route.life.is(target.route.generation) || !self.is_living(target.group) {
-            return Err(SendError::Closed.into());
-        }
-        self.charge_message(route, target.route)?;
+        let Some(fate) = self.group(target.group) else { return Err(SendError::Closed.into()) };
+        // A closed route has no credit; a dead group is seen when there is none,
+        // or at the commit.
+        self.charge_message(route, target)?;
         let index = match self.take_node(sender) {
             Ok(index) => index,
             Err(refused) => {
@@ -168,7 +169,7 @@ impl Office {
         let node = unsafe { self.nodes.slot(index) };
         // SAFETY: Private: taken by us, not queued yet.
         unsafe { node.write(|content| content.fill_inline(data)) };
-        match self.commit(sender, route, target, Element::message(index), node) {
+        match self.commit(sender, route, target, fate, Element::message(index), node) {
             Ok(Pushed::Seen) => Ok(()),
             Ok(Pushed::Sleeping) => {
                 self.rouse_receiver(route, target.route.index);
@@ -184,12 +185,12 @@ impl Office {
 
     /// One message's room.
     #[inline(always)]
-    fn charge_message(&self, route: &Route, address: Address) -> Result<(), SendError> {
+    fn charge_message(&self, route: &Route, target: Reference) -> Result<(), SendError> {
         let bound = route.bound.load(Relaxed);
-        match route.credit.raise(address.generation, 1, |used| is_below(used, bound)) {
+        match route.credit.raise(target.route.generation, 1, |used| is_below(used, bound)) {
             Ok(()) => Ok(()),
             Err(NoCredit::Stale) => Err(SendError::Closed),
-            Err(NoCredit::Used(_)) => self.charge_exactly(route, address),
+            Err(NoCredit::Used(_)) => self.charge_exactly(route, target),
         }
     }
 
@@ -205,14 +206,17 @@ impl Office {
     /// The bound is only published now and then: looks at what was received.
     #[cold]
     #[inline(never)]
-    fn charge_exactly(&self, route: &Route, address: Address) -> Result<(), SendError> {
+    fn charge_exactly(&self, route: &Route, target: Reference) -> Result<(), SendError> {
+        if !self.is_open(target) {
+            return Err(SendError::Closed);
+        }
         let pin = self.pin();
-        let (_, channel) = self.channel_of(&pin, address).ok_or(SendError::Closed)?;
+        let (_, channel) = self.channel_of(&pin, target.route).ok_or(SendError::Closed)?;
         let most = channel.limits().messages;
         let fits = |used| ahead(used, channel.received.count()) < most;
-        match route.credit.raise(address.generation, 1, fits) {
+        match route.credit.raise(target.route.generation, 1, fits) {
             Ok(()) => Ok(()),
-            Err(NoCredit::Used(_)) if route.life.is(address.generation) => Err(SendError::Full),
+            Err(NoCredit::Used(_)) if self.is_open(target) => Err(SendError::Full),
             Err(_) => Err(SendError::Closed),
         }
     }
@@ -224,6 +228,7 @@ impl Office {
         sender: Option<View<'_>>,
         route: &Route,
         target: Reference,
+        fate: &Group,
         element: Element,
         node: &Node,
     ) -> Result<Pushed, SendError> {
@@ -232,7 +237,9 @@ impl Office {
             if sender.is_some_and(View::is_sealed) {
                 return Err(SendError::Dead);
             }
-            if !route.life.is(target.route.generation) || !self.is_living(target.group) {
+            if !route.life.is(target.route.generation)
+                || !fate.life.is(target.group.generation)
+            {
                 return Err(SendError::Closed);
             }
             // SAFETY: Private: not queued yet.
@@ -292,11 +299,12 @@ impl Office {
         }
         let target = granted.reference();
         let route = self.route(target.route).ok_or(SendError::Closed)?;
+        let fate = self.group(target.group).ok_or(SendError::Closed)?;
         if !self.is_open(target) {
             return Err(SendError::Closed.into());
         }
         let mut reserved = Reserved::new(self, sender, route, target.route);
-        reserved.charge(letter.weight(), attached.len() as u32)?;
+        reserved.charge(target, letter.weight(), attached.len() as u32)?;
         let index = reserved.node()?;
         // SAFETY: taken just now; Private until it is committed.
         let node = unsafe { self.nodes.slot(index) };
@@ -318,7 +326,7 @@ impl Office {
                 content.more = more;
             });
         }
-        match self.commit(sender, route, target, Element::message(index), node) {
+        match self.commit(sender, route, target, fate, Element::message(index), node) {
             Ok(pushed) => {
                 reserved.accepted();
                 if pushed == Pushed::Sleeping {
@@ -444,9 +452,9 @@ impl<'r> Reserved<'r> {
     }
 
     /// Room in the mailbox.
-    fn charge(&mut self, bytes: u32, handles: u32) -> Result<(), SendError> {
+    fn charge(&mut self, target: Reference, bytes: u32, handles: u32) -> Result<(), SendError> {
         let (route, generation) = (self.route, self.address.generation);
-        self.office.charge_message(route, self.address)?;
+        self.office.charge_message(route, target)?;
         self.message = true;
         if bytes == 0 && handles == 0 {
             return Ok(());

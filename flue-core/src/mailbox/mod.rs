@@ -22,7 +22,7 @@ use crate::error::{CreateError, TableError};
 use crate::group::RouteGroup;
 use crate::life::Address;
 use crate::limits::{MAX_MESSAGE_HANDLES, MailboxLimits};
-use crate::monitor::{DownReason, Firer};
+use crate::monitor::{DownReason, Firer, ReceivedDown};
 use crate::office::{Office, PostOffice};
 use crate::panics::Panics;
 use crate::roster::Position;
@@ -37,6 +37,7 @@ use core::fmt;
 use core::ptr::NonNull;
 use head::{Element, What};
 use magazine::MAGAZINE;
+use node::Node;
 
 /// Where signals to one route are received, by one owner.
 ///
@@ -73,12 +74,18 @@ pub struct Mailbox {
     limits: MailboxLimits,
     /// What was taken off the head and is not received yet, oldest first.
     pending: Element,
+    /// The node of the first pending element, if it is at hand.
+    front: Option<NonNull<Node>>,
     /// The newest element that was taken: a walk from the head ends here.
     marker: Element,
+    /// The received messages between two that publish the bound, less one.
+    stride: u32,
+    /// The down that a guard has.
+    down: ReceivedDown,
     /// The element whose room was given back already.
     counted: Element,
     /// The message that a guard has, or had and forgot.
-    lent: Element,
+    lent: Option<(Element, NonNull<Node>)>,
     /// Handles that the guard of `lent` has not given away.
     pub(crate) handles: heapless::Vec<Handle, MAX_MESSAGE_HANDLES>,
     /// Nodes to be given back together.
@@ -157,9 +164,12 @@ impl Mailbox {
             position,
             limits,
             pending: Element::NONE,
+            front: None,
             marker: Element::NONE,
+            stride: (limits.messages / 4 + 1).next_power_of_two() / 2 - u32::from(limits.messages >= 4),
+            down: ReceivedDown::NONE,
             counted: Element::NONE,
-            lent: Element::NONE,
+            lent: None,
             handles: heapless::Vec::new(),
             spare: heapless::Vec::new(),
             asleep: false,
@@ -186,6 +196,10 @@ impl Mailbox {
 
     pub(crate) fn address(&self) -> Address {
         self.address
+    }
+
+    pub(crate) fn received_down(&self) -> &ReceivedDown {
+        &self.down
     }
 
     pub(crate) fn first_monitor(&self) -> u32 {
@@ -314,6 +328,7 @@ impl Mailbox {
         self.asleep = false;
         while !self.pending.is_none() {
             let element = self.pending;
+            self.front = None;
             self.pending = self.next_of(element);
             match element.what() {
                 Some(What::Message(index)) => self.destroy(index, panics),

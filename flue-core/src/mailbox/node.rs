@@ -111,6 +111,8 @@ impl Node {
 }
 
 impl Slot for Node {
+    const NEAR: usize = if crate::sync::MODEL { 1 } else { 4 };
+
     fn vacant() -> Self {
         Self::new()
     }

@@ -14,17 +14,18 @@ use super::Mailbox;
 use super::channel::Received;
 use super::head::{Element, What};
 use super::magazine::MAGAZINE;
-use super::node::{ATTACHMENTS, Attachment, Content};
+use super::node::{ATTACHMENTS, Attachment, Content, Holds, Node};
 use crate::cap::entry::By;
 use crate::cap::table::Admitted;
 use crate::error::{RecvError, TryRecvError};
 use crate::panics::Panics;
-use crate::payload::Owned;
+use crate::payload::{INLINE_BYTES, Owned};
 use crate::route::{self, Lowered};
 use crate::signal::{Down, Message, Signal};
 use crate::sync::atomic::{Ordering::SeqCst, fence};
 use core::future::Future;
 use core::pin::Pin;
+use core::ptr::NonNull;
 use core::task::{Context, Poll};
 
 impl Mailbox {
@@ -55,12 +56,23 @@ impl Mailbox {
             let element = self.pending;
             match element.what() {
                 Some(What::Message(index)) => {
-                    self.count(element, index);
-                    self.pending = self.next_of(element);
-                    self.lent = element;
-                    return Ok(Signal::Message(Message::new(self, index)));
+                    let node = match self.front.take() {
+                        Some(node) => node,
+                        // SAFETY: pending, so its claim is ours, and Queued.
+                        None => unsafe { NonNull::from(self.post_office().nodes.slot(index)) },
+                    };
+                    // SAFETY: as above.
+                    let seen = unsafe { node.as_ref().read(Content::envelope) };
+                    self.count(element, seen.weight);
+                    self.pending = seen.next;
+                    self.lent = Some((element, node));
+                    if seen.attached > 0 {
+                        self.import(node);
+                    }
+                    return Ok(Signal::Message(Message::new(self, seen.data, seen.length)));
                 }
                 Some(What::Down(index)) => {
+                    self.front = None;
                     self.pending = self.next_of(element);
                     let received = self.receive_down(index);
                     if element != self.marker {
@@ -68,7 +80,8 @@ impl Mailbox {
                     }
                     if let Some(received) = received {
                         let _ = self.handles.push(received.handle); // Empty: nothing is lent.
-                        return Ok(Signal::Down(Down::new(self, received)));
+                        self.down = received;
+                        return Ok(Signal::Down(Down::new(self)));
                     }
                 }
                 None => return Err(TryRecvError::Empty),
@@ -137,6 +150,7 @@ impl Mailbox {
                     return false;
                 }
                 let element = self.pending;
+                self.front = None;
                 self.pending = self.next_of(element);
                 if element != self.marker {
                     self.free(element);
@@ -227,9 +241,18 @@ impl Mailbox {
     #[inline]
     pub(super) fn take_batch(&mut self, newest: Element) {
         let (mut element, mut after) = (newest, Element::NONE);
+        let mut front = None;
         while !element.is_none() && element != self.marker {
-            let before = self.next_of(element);
-            self.set_next(element, after);
+            let before = if let Some(What::Message(index)) = element.what() {
+                // SAFETY: in our queue, so its claim is ours, and Queued.
+                let node = unsafe { self.post_office().nodes.slot(index) };
+                front = Some(NonNull::from(node));
+                // SAFETY: as above.
+                unsafe { node.write(|content| core::mem::replace(&mut content.next, after)) }
+            } else {
+                front = None;
+                self.turn(element, after)
+            };
             after = element;
             element = before;
         }
@@ -239,8 +262,9 @@ impl Mailbox {
         let old = core::mem::replace(&mut self.marker, newest);
         if self.pending.is_none() {
             self.pending = after;
+            self.front = front;
         } else {
-            self.set_next(old, after); // The newest of what is pending.
+            self.turn(old, after); // The newest of what is pending.
         }
         if self.pending == after {
             self.free(old); // Received before this batch.
@@ -261,31 +285,36 @@ impl Mailbox {
         }
     }
 
+    /// Makes `to` the element after this one, and returns what was.
     #[inline]
-    fn set_next(&self, element: Element, to: Element) {
+    fn turn(&self, element: Element, to: Element) -> Element {
         match element.what() {
             // SAFETY: in our queue, so its claim is ours, and Queued.
             Some(What::Message(index)) => unsafe {
-                self.post_office().nodes.slot(index).write(|content| content.next = to);
+                let node = self.post_office().nodes.slot(index);
+                node.write(|content| core::mem::replace(&mut content.next, to))
             },
-            // SAFETY: as above.
-            Some(What::Down(index)) => unsafe {
-                self.post_office().monitors.slot(index).set_next(to);
-            },
-            None => {}
+            Some(What::Down(index)) => {
+                // SAFETY: as above.
+                let monitor = unsafe { self.post_office().monitors.slot(index) };
+                // SAFETY: as above.
+                let before = unsafe { monitor.next() };
+                // SAFETY: as above.
+                unsafe { monitor.set_next(to) };
+                before
+            }
+            None => Element::NONE,
         }
     }
 
     /// Gives a message's room back, once, and wakes a sender that waits for it.
     /// The message is still pending, so a waker that panics does no harm.
     #[inline]
-    fn count(&mut self, element: Element, index: u32) {
+    fn count(&mut self, element: Element, weight: u32) {
         if self.counted == element {
             self.counted = Element::NONE;
             return;
         }
-        // SAFETY: pending, so Queued and ours.
-        let weight = unsafe { self.post_office().nodes.slot(index).read(Content::weight) };
         if weight > 0 {
             let channel = self.channel();
             channel.bytes.lower(channel.life.count(), weight);
@@ -294,7 +323,7 @@ impl Mailbox {
         let (count, awaited) = received.one_more();
         let most = self.limits.messages;
         // Now and then, so that the senders' cache line is left alone.
-        if most < 4 || count % (most / 4) == 0 {
+        if count & self.stride == 0 {
             route::publish(&self.route().bound, count.wrapping_add(most));
         }
         if awaited {
@@ -305,14 +334,11 @@ impl Mailbox {
     }
 
     /// Puts the attached capabilities into the table, for the guard.
-    pub(crate) fn import(&mut self, index: u32) {
-        // SAFETY: lent to the guard that is being made.
-        let (attached, mut more) = unsafe {
-            self.post_office().nodes.slot(index).read(|content| (content.attached, content.more))
-        };
-        if attached == 0 {
-            return;
-        }
+    #[inline(never)]
+    fn import(&mut self, lent: NonNull<Node>) {
+        // SAFETY: lent to the guard that is about to be made.
+        let (attached, mut more) =
+            unsafe { lent.as_ref().read(|content| (content.attached, content.more)) };
         while let Some(What::Message(node)) = more.what() {
             let (attachments, count, next) = self.attachments(node);
             for attachment in attachments.iter().take(count).flatten() {
@@ -327,7 +353,7 @@ impl Mailbox {
         self.reorder(usize::from(attached));
         // SAFETY: as above.
         unsafe {
-            self.post_office().nodes.slot(index).write(|content| {
+            lent.as_ref().write(|content| {
                 content.attached = 0;
                 content.more = Element::NONE;
             });
@@ -371,31 +397,51 @@ impl Mailbox {
     }
 
     /// Ends what a guard had: its handles, the message, its node.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn settle_lent(&mut self) {
+        if !self.handles.is_empty() {
+            self.release_lent();
+        }
+        if let Some((element, node)) = self.lent.take() {
+            self.settle_message(element, node);
+        }
+    }
+
+    #[inline]
+    fn settle_message(&mut self, element: Element, node: NonNull<Node>) {
+        // SAFETY: lent, and its guard is gone.
+        if unsafe { node.as_ref().read(|content| content.holds == Holds::Inline) } {
+            if element != self.marker {
+                self.free(element);
+            }
+        } else {
+            self.settle_owned(element, node);
+        }
+    }
+
+    #[inline(never)]
+    fn settle_owned(&mut self, element: Element, node: NonNull<Node>) {
+        // SAFETY: lent, and its guard is gone.
+        let owned = unsafe { node.as_ref().write(Content::take_owned) };
+        if element != self.marker {
+            self.free(element);
+        }
+        drop(owned); // User code: the state is whole.
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn release_lent(&mut self) {
         while let Some(handle) = self.handles.pop() {
             self.table.view().lower(handle, By::Guard);
-        }
-        let lent = core::mem::replace(&mut self.lent, Element::NONE);
-        if let Some(What::Message(index)) = lent.what() {
-            // SAFETY: lent, and its guard is gone.
-            let owned = unsafe { self.post_office().nodes.slot(index).write(Content::take_owned) };
-            if lent != self.marker {
-                self.keep(index);
-            }
-            drop(owned); // User code: the state is whole.
         }
     }
 
     /// Takes the owned bytes of the lent message out of it.
     pub(crate) fn take_lent(&mut self) -> Option<Owned> {
-        match self.lent.what() {
-            // SAFETY: lent to the guard that asks.
-            Some(What::Message(index)) => unsafe {
-                self.post_office().nodes.slot(index).write(Content::take_owned)
-            },
-            _ => None,
-        }
+        let (_, node) = self.lent?;
+        // SAFETY: lent to the guard that asks.
+        unsafe { node.as_ref().write(Content::take_owned) }
     }
 
     /// Destroys a message that was not received.
@@ -418,6 +464,7 @@ impl Mailbox {
     }
 
     /// Frees an element that was received or destroyed, and is no marker any more.
+    #[inline]
     pub(super) fn free(&mut self, element: Element) {
         match element.what() {
             Some(What::Message(index)) => self.keep(index),
@@ -444,11 +491,43 @@ impl Mailbox {
     }
 }
 
+/// What a receive wants to know of a message, in one look.
+struct Envelope {
+    next: Element,
+    /// Bytes that were charged for it.
+    weight: u32,
+    attached: u8,
+    data: NonNull<u8>,
+    length: usize,
+}
+
 impl Content {
-    /// Bytes that were charged for this message.
-    #[inline]
-    fn weight(&self) -> u32 {
-        if self.holds == super::node::Holds::Owned { self.length } else { 0 }
+    #[inline(always)]
+    fn envelope(&self) -> Envelope {
+        let (data, length) = self.bytes();
+        let weight = if self.holds == Holds::Owned { self.length } else { 0 };
+        Envelope { next: self.next, weight, attached: self.attached, data, length }
+    }
+
+    /// Where the bytes are, and how many.
+    #[inline(always)]
+    fn bytes(&self) -> (NonNull<u8>, usize) {
+        if self.holds == Holds::Inline {
+            // SAFETY: the body is inline, as `holds` says; its address is taken only.
+            let inline = unsafe { &self.body.inline };
+            return (NonNull::from(inline).cast(), (self.length as usize).min(INLINE_BYTES));
+        }
+        self.elsewhere()
+    }
+
+    #[inline(never)]
+    fn elsewhere(&self) -> (NonNull<u8>, usize) {
+        if self.holds != Holds::Owned {
+            return (NonNull::dangling(), 0);
+        }
+        // SAFETY: `holds` says that the body is owned bytes.
+        let owned: &[u8] = unsafe { &self.body.owned };
+        (NonNull::from(owned).cast(), owned.len())
     }
 }
 
