@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# The main job on real input, this repository, while workers are being crashed:
+# the total is the one of `wc -w` over the files that it counted.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cargo build --release --example wordcount
+cargo run --release --example wordcount
+cargo run --release --example wordcount -- --crash 6 flue-core
