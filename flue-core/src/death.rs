@@ -29,6 +29,7 @@ use crate::sync::atomic::{
     Ordering::{Acquire, Relaxed, SeqCst},
     fence,
 };
+use crate::twin::{self, Twin};
 
 /// The groups of one cascade: a list through their slots, in the order of
 /// their deaths. Each is held by a reference until the list is done.
@@ -80,7 +81,9 @@ impl Office {
         let mut at = dying.first;
         while at != NONE {
             let (group, _) = dying.at(at);
-            fence(SeqCst); // Partner: whoever announces a monitor, a link or a wait, then looks.
+            if !twin::is(Twin::KillUnfenced) {
+                fence(SeqCst); // Partner: whoever announces a monitor, a link or a wait, then looks.
+            }
             self.each_route(&pin, group, |route, channel| {
                 self.fire_monitors(&pin, route, channel, DownReason::Killed, Firer::Killer);
             });

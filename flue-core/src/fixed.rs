@@ -30,17 +30,20 @@ use core::mem::MaybeUninit;
 struct Slots<T: Slot, const N: usize> {
     slots: UnsafeCell<[MaybeUninit<T>; N]>,
     first: UnsafeCell<MaybeUninit<Segment<T>>>,
+    #[cfg(not(all(loom, feature = "loom")))]
     headers: UnsafeCell<[MaybeUninit<u8>; N]>,
+    #[cfg(all(loom, feature = "loom"))] // The model checker's atomics are larger.
+    headers: UnsafeCell<[MaybeUninit<Segment<T>>; N]>,
 }
 
-const _: () = assert!(size_of::<Segment<Node>>() <= crate::arena::SLOTS * 2);
+const _: () = assert!(crate::sync::MODEL || size_of::<Segment<Node>>() <= crate::arena::SLOTS * 2);
 
 impl<T: Slot, const N: usize> Slots<T, N> {
     const fn new() -> Self {
         Self {
             slots: UnsafeCell::new([const { MaybeUninit::uninit() }; N]),
             first: UnsafeCell::new(MaybeUninit::uninit()),
-            headers: UnsafeCell::new([MaybeUninit::uninit(); N]),
+            headers: UnsafeCell::new([const { MaybeUninit::uninit() }; N]),
         }
     }
 
@@ -219,7 +222,9 @@ impl<
                 office.tables.slot(number as u32).entries.wire(rest);
             }
         }
-        office.set_seed(core::ptr::from_ref(self).addr() as u32);
+        if !crate::sync::MODEL {
+            office.set_seed(core::ptr::from_ref(self).addr() as u32); // Models are to be repeatable.
+        }
     }
 }
 

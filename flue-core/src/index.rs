@@ -43,6 +43,7 @@
 //! bucket that somebody is still adding is passed over.
 
 use crate::bits::Field;
+use crate::twin::{self, Twin};
 use crate::sync::atomic::{
     AtomicUsize,
     Ordering::{AcqRel, Acquire, Release},
@@ -100,6 +101,9 @@ impl Link {
     /// The only way a target changes: unmarked, with the next tag.
     fn moved(self, target: usize) -> Self {
         let kept = READY.set(TAG.set(0, TAG.get(self.0)), READY.get(self.0));
+        if twin::is(Twin::LinkUntagged) {
+            return Self(kept | target);
+        }
         Self(TAG.advance(kept | target))
     }
 
@@ -285,7 +289,7 @@ impl Index {
                     }
                 };
                 let next = after.load();
-                if before.load() != seen {
+                if before.load() != seen && !twin::is(Twin::IndexUnvalidated) {
                     continue 'again; // Ordering 2.
                 }
                 match at {
@@ -376,7 +380,7 @@ mod buckets {
         AtomicPtr, AtomicUsize,
         Ordering::{AcqRel, Acquire},
     };
-    use crate::sync::const_fn;
+    use crate::sync::{const_fn, each_new};
     use core::ptr;
 
     /// Records for each bucket before there are twice as many buckets.
@@ -457,7 +461,7 @@ mod buckets {
         fn double(&self, count: usize) {
             if self.pages().is_none() {
                 let make = || Pages {
-                    pages: [const { AtomicPtr::new(ptr::null_mut()) }; PAGES],
+                    pages: each_new!(AtomicPtr::new(ptr::null_mut()); PAGES),
                     count: AtomicUsize::new(1),
                 };
                 let Ok(fresh) = memory::allocate(1, make) else { return };

@@ -80,6 +80,9 @@ mod error;
 mod fixed;
 mod group;
 mod index;
+#[cfg(all(loom, feature = "loom", feature = "alloc"))]
+#[doc(hidden)]
+pub mod internals;
 mod life;
 mod limits;
 mod link;
@@ -93,6 +96,7 @@ mod roster;
 mod route;
 mod signal;
 mod sync;
+mod twin;
 
 pub use cap::capability::Capability;
 pub use cap::handle::Handle;

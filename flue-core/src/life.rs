@@ -24,6 +24,7 @@ use crate::sync::atomic::{
     Ordering::{AcqRel, Acquire, Release},
 };
 use crate::sync::const_fn;
+use crate::twin::{self, Twin};
 
 /// The count at which a slot has had all the lives it can have.
 const SPENT: u32 = u32::MAX - 1;
@@ -79,6 +80,10 @@ impl Life {
     pub(crate) fn end(&self, generation: Generation) -> Ended {
         if generation % 2 == 0 {
             return Ended::Before;
+        }
+        if twin::is(Twin::EndInTwoSteps) && self.is(generation) {
+            self.0.store(generation + 1, Release);
+            return Ended::Now;
         }
         match self.0.compare_exchange(generation, generation + 1, AcqRel, Acquire) {
             Ok(_) => Ended::Now,

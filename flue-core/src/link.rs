@@ -38,6 +38,7 @@ use crate::sync::atomic::{
     fence,
 };
 use crate::sync::const_fn;
+use crate::twin::{self, Twin};
 
 /// One link.
 pub(crate) struct Link {
@@ -278,8 +279,10 @@ impl Office {
         // lets go of; if that is another, peeking pinned is what this is.
         let Some(link) = self.links.peek(&pin, index) else { return Ok(()) };
         let generation = link.life.living();
-        fence(SeqCst); // Ordering 1.
-        if self.share_fate(asker, other) {
+        if !twin::is(Twin::LinkUnfenced) {
+            fence(SeqCst); // Ordering 1.
+        }
+        if !twin::is(Twin::LinkUnchecked) && self.share_fate(asker, other) {
             // Its killer found the link, or did not: then we take it apart.
             self.cut_own(&pin, index, link, generation, pair, asker);
             self.link_index.settle(&family, pair); // It may have been listed dead.

@@ -63,6 +63,7 @@ use crate::sync::atomic::{
     fence,
 };
 use crate::sync::const_fn;
+use crate::twin::{self, Twin};
 use core::fmt;
 
 const STAGE: Field = Field::lowest(2);
@@ -541,8 +542,11 @@ impl Mailbox {
         debug_assert!(listed.is_ok(), "only the owner adds its monitors, and it looked");
         // Announced; now look whether it was too late. Partner: the fence of
         // whoever ends the route, before it walks the roster.
-        fence(SeqCst);
-        if !office.is_open(observed) && monitor.fire(observed.route, DownReason::Gone, Firer::Closer) {
+        if !twin::is(Twin::MonitorUnfenced) {
+            fence(SeqCst);
+        }
+        let is_late = !office.is_open(observed) && !twin::is(Twin::MonitorUnchecked);
+        if is_late && monitor.fire(observed.route, DownReason::Gone, Firer::Closer) {
             office.queue_down(index, monitor);
             office.let_go_of_monitor(index, monitor, HELD);
         }

@@ -27,6 +27,7 @@ use crate::sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 use crate::sync::const_fn;
+use crate::twin::{self, Twin};
 
 /// One route of the office.
 #[repr(C)]
@@ -114,7 +115,8 @@ impl Credit {
     ) -> Result<(), NoCredit> {
         let mut seen = self.0.load(Acquire);
         loop {
-            if VERSION.get(seen) != generation as usize & VERSION.max() {
+            let stale = VERSION.get(seen) != generation as usize & VERSION.max();
+            if stale && !twin::is(Twin::CreditUnversioned) {
                 return Err(NoCredit::Stale);
             }
             let used = COUNT.get(seen) as u32;
@@ -122,6 +124,10 @@ impl Credit {
                 return Err(NoCredit::Used(used));
             }
             let next = COUNT.set(seen, COUNT.get(seen).wrapping_add(by as usize));
+            if twin::is(Twin::CreditInTwoSteps) {
+                self.0.store(next, Release);
+                return Ok(());
+            }
             match self.0.compare_exchange_weak(seen, next, AcqRel, Acquire) {
                 Ok(_) => return Ok(()),
                 Err(now) => seen = now,
@@ -189,7 +195,8 @@ impl Share {
     fn step(&self, generation: Generation, step: impl Fn(usize) -> Option<usize>) -> Result<usize, NoCredit> {
         let mut seen = self.0.load(Acquire);
         loop {
-            if VERSION.get(seen) != generation as usize & VERSION.max() {
+            let stale = VERSION.get(seen) != generation as usize & VERSION.max();
+            if stale && !twin::is(Twin::ShareUnversioned) {
                 return Err(NoCredit::Stale);
             }
             let Some(next) = step(seen) else {

@@ -15,6 +15,9 @@ pub(crate) const MODEL: bool = cfg!(all(loom, feature = "loom"));
 pub(crate) use self::real::*;
 #[cfg(all(loom, feature = "loom"))]
 pub(crate) use loom::{cell::UnsafeCell, sync::atomic};
+/// For what is about a model, not in it.
+#[cfg(all(loom, feature = "loom"))]
+pub(crate) use core::sync::atomic as unmodelled;
 
 #[cfg(not(all(loom, feature = "loom")))]
 mod real {
@@ -55,3 +58,19 @@ macro_rules! const_fn {
     ($(#[$meta:meta])* $vis:vis const fn $($rest:tt)*) => { $(#[$meta])* $vis fn $($rest)* };
 }
 pub(crate) use const_fn;
+
+/// An array whose elements are each made by an expression, in a constant where
+/// the atomics allow it.
+#[cfg(not(all(loom, feature = "loom")))]
+macro_rules! each_new {
+    ($new:expr; $count:expr) => {
+        [const { $new }; $count]
+    };
+}
+#[cfg(all(loom, feature = "loom"))]
+macro_rules! each_new {
+    ($new:expr; $count:expr) => {
+        core::array::from_fn::<_, { $count }, _>(|_| $new)
+    };
+}
+pub(crate) use each_new;

@@ -39,7 +39,7 @@ use crate::sync::atomic::{
     AtomicPtr, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
-use crate::sync::const_fn;
+use crate::sync::{const_fn, each_new};
 use core::ptr;
 
 /// Pages of headers: together they cover every index that a word can name.
@@ -109,7 +109,7 @@ impl<T: Slot> Arena<T> {
             Self {
                 near: AtomicPtr::new(ptr::null_mut()),
                 near_count: AtomicUsize::new(0),
-                pages: [const { AtomicPtr::new(ptr::null_mut()) }; PAGES],
+                pages: each_new!(AtomicPtr::new(ptr::null_mut()); PAGES),
                 span: AtomicUsize::new(0),
                 live: AtomicUsize::new(0),
                 limit: AtomicUsize::new(limit),

@@ -25,6 +25,7 @@
 //! Lock-free; see the arena.
 
 use crate::reclaim::Pin;
+use crate::twin::{self, Twin};
 use crate::sync::atomic::{
     AtomicPtr, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
@@ -109,7 +110,12 @@ impl<T: Slot> Segment<T> {
                 return None;
             }
             let mask = pick(free, from, want);
-            match self.free.compare_exchange_weak(free, free & !mask, Acquire, Relaxed) {
+            if twin::is(Twin::ClaimInTwoSteps) {
+                self.free.store(free & !mask, Release);
+                return Some(mask);
+            }
+            let acquire = twin::unless(Twin::ClaimUnacquired, Acquire);
+            match self.free.compare_exchange_weak(free, free & !mask, acquire, Relaxed) {
                 Ok(_) => return Some(mask), // Ordering 1.
                 Err(now) => free = now,
             }
@@ -119,7 +125,7 @@ impl<T: Slot> Segment<T> {
     /// Gives back the slots of `mask`.
     #[inline]
     pub(super) fn give_back(&self, mask: usize) {
-        let before = self.free.fetch_or(mask, Release); // Ordering 1.
+        let before = self.free.fetch_or(mask, twin::unless(Twin::GiveBackUnreleased, Release)); // Ordering 1.
         debug_assert!(before & mask == 0, "a slot was given back twice");
     }
 }

@@ -49,6 +49,7 @@ use crate::sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 use crate::sync::const_fn;
+use crate::twin::{self, Twin};
 
 const HELD: Field = Field::lowest(usize::BITS / 4 - 1);
 const OWN: Field = Field::above(HELD, usize::BITS / 4);
@@ -224,7 +225,7 @@ impl Entry {
             return None;
         }
         let reference = self.fields();
-        let after = self.load(); // Ordering 2.
+        let after = if twin::is(Twin::EntryUnvalidated) { before } else { self.load() }; // Ordering 2.
         let same = after == before || after.is_live() && after.same_version(before);
         same.then_some(reference)
     }

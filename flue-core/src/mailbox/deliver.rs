@@ -29,6 +29,7 @@ use crate::payload::{INLINE_BYTES, Owned};
 use crate::reclaim::Pin;
 use crate::route::{Lowered, NoCredit, Route, ahead, is_below};
 use crate::sync::atomic::Ordering::{Acquire, Relaxed};
+use crate::twin::{self, Twin};
 use core::mem::{ManuallyDrop, MaybeUninit};
 
 /// The capabilities attached to a message.
@@ -133,7 +134,7 @@ impl Office {
         Ok(first)
     }
 
-    /// Gives nodes back: to a table's magazine if that is empty.
+    /// Gives nodes back: to a table's magazine as far as there are places.
     pub(crate) fn return_nodes(&self, view: View<'_>, nodes: impl Iterator<Item = u32>) {
         let mut nodes = nodes;
         #[cfg(feature = "alloc")]
@@ -237,11 +238,11 @@ impl Office {
             if sender.is_some_and(View::is_sealed) {
                 return Err(SendError::Dead);
             }
-            if !route.life.is(target.route.generation)
-                || !fate.life.is(target.group.generation)
-            {
+            let group_lives = fate.life.is(target.group.generation) || twin::is(Twin::GroupUnchecked);
+            if !route.life.is(target.route.generation) || !group_lives {
                 return Err(SendError::Closed);
             }
+            let seen = if twin::is(Twin::ChecksBeforeLook) { route.head.look() } else { seen };
             // SAFETY: Private: not queued yet.
             unsafe { node.write(|content| content.next = seen.newest()) };
             if let Some(pushed) = route.head.push_message(seen, element) {

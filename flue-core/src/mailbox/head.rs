@@ -45,6 +45,7 @@ use crate::sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 use crate::sync::const_fn;
+use crate::twin::{self, Twin};
 
 const NEWEST: Field = Field::lowest(usize::BITS / 2 - 2);
 const KIND: Field = Field::above(NEWEST, 1);
@@ -147,7 +148,7 @@ impl Head {
     /// The head now, for a push or a receive that follows from it.
     #[inline(always)]
     pub(crate) fn look(&self) -> Word {
-        Word(self.0.load(Acquire)) // Ordering 1.
+        Word(self.0.load(twin::unless(Twin::LookUnacquired, Acquire))) // Ordering 1.
     }
 
     /// Pushes a message onto the head that was seen.
@@ -158,13 +159,14 @@ impl Head {
 
     /// Pushes a down onto the head that was seen.
     pub(crate) fn push_down(&self, seen: Word, element: Element) -> Option<Pushed> {
-        self.push(seen, seen.with(element).next_version())
+        let next = seen.with(element);
+        self.push(seen, if twin::is(Twin::DownKeepsVersion) { next } else { next.next_version() })
     }
 
     #[inline(always)]
     fn push(&self, seen: Word, next: Word) -> Option<Pushed> {
         // Release: Ordering 1. What Ordering 2 needs, `look` has acquired.
-        match self.0.compare_exchange(seen.0, next.0, Release, Relaxed) {
+        match self.0.compare_exchange(seen.0, next.0, twin::unless(Twin::PushUnreleased, Release), Relaxed) {
             Ok(_) if seen.is_sleeping() => Some(Pushed::Sleeping),
             Ok(_) => Some(Pushed::Seen),
             Err(_) => None,
@@ -175,7 +177,7 @@ impl Head {
     /// to free. Only the receiver calls this, after registering its waker.
     pub(crate) fn sleep(&self, seen: Word, marker: Element) -> bool {
         // AcqRel: Ordering 2; acquires nothing new where it succeeds.
-        seen.newest() == marker
+        (seen.newest() == marker || twin::is(Twin::SleepBlind))
             && self.0.compare_exchange(seen.0, seen.asleep().0, AcqRel, Acquire).is_ok()
     }
 
@@ -193,7 +195,8 @@ impl Head {
     pub(crate) fn close(&self) -> Element {
         let mut seen = self.look();
         loop {
-            let closed = seen.with(Element::NONE).roused().next_version();
+            let closed = seen.with(Element::NONE).roused();
+            let closed = if twin::is(Twin::CloseKeepsVersion) { closed } else { closed.next_version() };
             match self.0.compare_exchange_weak(seen.0, closed.0, AcqRel, Acquire) {
                 Ok(_) => return seen.newest(),
                 Err(now) => seen = Word(now),

@@ -16,13 +16,13 @@
 //! |---------|-------------|---------|-----------------------|----------------------|
 //! | Stocked | some        | 0       | anybody, then takes it by the word | nobody  |
 //! | Empty   | none        | 0       | -                     | nobody               |
-//! | Filling | none        | 1       | -                     | who began filling    |
+//! | Filling | any         | 1       | as in Stocked         | who began filling: the places that were empty then |
 //!
 //! # Transitions
 //! | step  | from    | to                       | owes                          |
 //! |-------|---------|--------------------------|-------------------------------|
 //! | take  | Stocked | one place fewer          |                               |
-//! | begin | Empty   | Filling                  | the places, then `end`        |
+//! | begin | any but Filling | Filling          | the places, then `end`        |
 //! | end   | Filling | Stocked, next version    |                               |
 //!
 //! # Ordering
@@ -51,6 +51,8 @@ pub(crate) use stocked::Magazine;
 mod stocked {
     use super::*;
     use crate::bits::Field;
+    use crate::sync::each_new;
+    use crate::twin::{self, Twin};
     use crate::sync::atomic::{
         AtomicU32, AtomicUsize,
         Ordering::{AcqRel, Acquire, Relaxed, Release},
@@ -73,7 +75,7 @@ mod stocked {
             pub(crate) const fn new() -> Self {
                 Self {
                     word: AtomicUsize::new(0),
-                    places: [const { AtomicU32::new(0) }; MAGAZINE],
+                    places: each_new!(AtomicU32::new(0); MAGAZINE),
                     appetite: AtomicU32::new(0),
                 }
             }
@@ -109,23 +111,37 @@ mod stocked {
             next as usize
         }
 
-        /// Puts nodes into the empty magazine, as many as it takes; the rest stays.
+        /// Puts nodes into the empty places, as many as there are; the rest stays.
         pub(crate) fn fill(&self, nodes: &mut impl Iterator<Item = u32>) {
-            let seen = self.word.load(Acquire);
-            if FULL.get(seen) != 0 || FILLING.get(seen) != 0 {
+            let seen = self.word.load(Relaxed);
+            let empty = FULL.max() & !FULL.get(seen);
+            if empty == 0 || (FILLING.get(seen) != 0 && !twin::is(Twin::FillUnclaimed)) {
                 return;
             }
-            let filling = FILLING.set(seen, 1);
-            if self.word.compare_exchange(seen, filling, AcqRel, Relaxed).is_err() {
+            // Acquire: whoever took what lay in the empty places has read it.
+            if self.word.compare_exchange(seen, FILLING.set(seen, 1), Acquire, Relaxed).is_err() {
                 return;
             }
-            let mut full = 0;
-            for (place, node) in self.places.iter().zip(nodes) {
+            let (mut left, mut filled) = (empty, 0);
+            while left != 0 {
+                let Some(node) = nodes.next() else { break };
+                // SAFETY: a bit of `FULL`, whose width is the number of places.
+                let place = unsafe { self.places.get_unchecked(left.trailing_zeros() as usize) };
                 place.store(node, Relaxed);
-                full = full << 1 | 1;
+                filled |= left & left.wrapping_neg();
+                left &= left - 1;
             }
-            let stocked = VERSION.advance(FULL.set(FILLING.set(filling, 0), full));
-            self.word.store(stocked, Release); // Ordering 1; Filling: nobody else steps.
+            let mut seen = self.word.load(Relaxed);
+            loop {
+                let stocked = FULL.set(FILLING.set(seen, 0), FULL.get(seen) | filled);
+                let stocked =
+                    if twin::is(Twin::MagazineKeepsVersion) { stocked } else { VERSION.advance(stocked) };
+                // Release: Ordering 1.
+                match self.word.compare_exchange_weak(seen, stocked, Release, Relaxed) {
+                    Ok(_) => return,
+                    Err(now) => seen = now, // Somebody took one.
+                }
+            }
         }
     }
 }

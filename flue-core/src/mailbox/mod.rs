@@ -31,6 +31,7 @@ use crate::sync::atomic::{
     Ordering::{Relaxed, SeqCst},
     fence,
 };
+use crate::twin::{self, Twin};
 use channel::Channel;
 use core::cell::Cell;
 use core::fmt;
@@ -293,7 +294,9 @@ impl Drop for Mailbox {
         let mut panics = Panics::new();
         {
             let pin = office.pin();
-            fence(SeqCst); // Partner: whoever announces a monitor or a wait, then looks.
+            if !twin::is(Twin::CloseUnfenced) {
+                fence(SeqCst); // Partner: whoever announces a monitor or a wait, then looks.
+            }
             // First pass: the downs. If the group is dead, its killer may not
             // have come here yet.
             let reason = if self.group.is_dead() { DownReason::Killed } else { DownReason::Closed };

@@ -23,6 +23,7 @@ use crate::payload::{INLINE_BYTES, Owned};
 use crate::route::{self, Lowered};
 use crate::signal::{Down, Message, Signal};
 use crate::sync::atomic::{Ordering::SeqCst, fence};
+use crate::twin::{self, Twin};
 use core::future::Future;
 use core::pin::Pin;
 use core::ptr::NonNull;
@@ -50,8 +51,18 @@ impl Mailbox {
             return Err(TryRecvError::Dead);
         }
         loop {
-            if self.pending.is_none() && !self.fetch() {
-                return Err(TryRecvError::Empty);
+            if self.pending.is_none() {
+                let seen = self.route().head.look().newest();
+                if seen == self.marker {
+                    return Err(TryRecvError::Empty);
+                }
+                if let Some((node, envelope)) = self.only_one(seen) {
+                    self.count(seen, envelope.weight);
+                    let old = core::mem::replace(&mut self.marker, seen);
+                    self.free(old);
+                    return Ok(Signal::Message(self.lend(seen, node, envelope)));
+                }
+                self.fetch();
             }
             let element = self.pending;
             match element.what() {
@@ -62,14 +73,10 @@ impl Mailbox {
                         None => unsafe { NonNull::from(self.post_office().nodes.slot(index)) },
                     };
                     // SAFETY: as above.
-                    let seen = unsafe { node.as_ref().read(Content::envelope) };
-                    self.count(element, seen.weight);
-                    self.pending = seen.next;
-                    self.lent = Some((element, node));
-                    if seen.attached > 0 {
-                        self.import(node);
-                    }
-                    return Ok(Signal::Message(Message::new(self, seen.data, seen.length)));
+                    let envelope = unsafe { node.as_ref().read(Content::envelope) };
+                    self.count(element, envelope.weight);
+                    self.pending = envelope.next;
+                    return Ok(Signal::Message(self.lend(element, node, envelope)));
                 }
                 Some(What::Down(index)) => {
                     self.front = None;
@@ -87,6 +94,29 @@ impl Mailbox {
                 None => return Err(TryRecvError::Empty),
             }
         }
+    }
+
+    /// The newest element's node, if it is a message and the only thing that
+    /// came since the marker: then nothing is to be turned round.
+    #[inline(always)]
+    fn only_one(&self, newest: Element) -> Option<(NonNull<Node>, Envelope)> {
+        let Some(What::Message(index)) = newest.what() else { return None };
+        // SAFETY: in our queue, so its claim is ours, and Queued.
+        let node = unsafe { self.post_office().nodes.slot(index) };
+        // SAFETY: as above.
+        let envelope = unsafe { node.read(Content::envelope) };
+        let only = envelope.next == self.marker && !self.asleep;
+        only.then(|| (NonNull::from(node), envelope))
+    }
+
+    /// Lends a message that was taken to the guard that is made for it.
+    #[inline(always)]
+    fn lend(&mut self, element: Element, node: NonNull<Node>, envelope: Envelope) -> Message<'_> {
+        self.lent = Some((element, node));
+        if envelope.attached > 0 {
+            self.import(node);
+        }
+        Message::new(self, envelope.data, envelope.length)
     }
 
     /// Whether the next [`try_recv`](Self::try_recv) is not `Empty`. Only the
@@ -411,7 +441,7 @@ impl Mailbox {
     fn settle_message(&mut self, element: Element, node: NonNull<Node>) {
         // SAFETY: lent, and its guard is gone.
         if unsafe { node.as_ref().read(|content| content.holds == Holds::Inline) } {
-            if element != self.marker {
+            if element != self.marker || twin::is(Twin::MarkerFreed) {
                 self.free(element);
             }
         } else {

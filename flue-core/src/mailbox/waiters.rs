@@ -39,6 +39,7 @@ use crate::sync::atomic::{
     fence,
 };
 use crate::sync::const_fn;
+use crate::twin::{self, Twin};
 use core::fmt;
 use core::task::{Context, Poll};
 
@@ -154,7 +155,9 @@ impl SendWait {
         let waiter = unsafe { office.waiters.slot(line.record) };
         waiter.wake.register(cx.waker());
         waiter.state.store(WAITING, Release); // Ours: others step only what is Waiting.
-        channel.received.await_room(); // Ordering 1.
+        if !twin::is(Twin::WaitUnsaid) {
+            channel.received.await_room(); // Ordering 1.
+        }
         if needs.handles > 0
             && let Some(slot) = office.route(route)
         {
@@ -182,7 +185,7 @@ impl SendWait {
         if waiter.wake.close() == Left::Vacant {
             office.waiters.give_back(line.record);
         }
-        if before == NOTIFIED && !used {
+        if before == NOTIFIED && !used && !twin::is(Twin::WakeKept) {
             office.wake_sender(line.route);
         }
     }
@@ -278,7 +281,7 @@ impl Office {
             if let Some(slot) = slot {
                 slot.share.await_it(route.generation, false);
             }
-            if self.first_waiting(&pin, route, at).is_none() {
+            if self.first_waiting(&pin, route, at).is_none() || twin::is(Twin::NothingUnchecked) {
                 break;
             }
             channel.received.await_room();

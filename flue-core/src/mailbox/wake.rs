@@ -51,6 +51,7 @@ use crate::sync::atomic::{
     Ordering::{AcqRel, Acquire},
 };
 use crate::sync::const_fn;
+use crate::twin::{self, Twin};
 use core::mem::MaybeUninit;
 use core::task::Waker;
 
@@ -154,7 +155,8 @@ impl WakeSlot {
         }
         let fresh = waker.clone(); // User code: nothing is held.
         let busy = |word: Word| {
-            (word.callers() == 0).then(|| word.without(PRESENT).without(NOTIFIED).with(BUSY))
+            let is_free = word.callers() == 0 || twin::is(Twin::BusyDespiteCallers);
+            is_free.then(|| word.without(PRESENT).without(NOTIFIED).with(BUSY))
         };
         let Ok(before) = self.step(busy) else {
             waker.wake_by_ref(); // Somebody is inside the old one: come again.
@@ -170,7 +172,7 @@ impl WakeSlot {
             }
         });
         let ready = self.step(|word| Some(word.without(BUSY).registered().with(PRESENT)));
-        if ready.is_ok_and(|word| word.has(NOTIFIED)) {
+        if ready.is_ok_and(|word| word.has(NOTIFIED)) && !twin::is(Twin::ReadyForgetsCall) {
             waker.wake_by_ref(); // Called while Busy.
         }
         drop(old); // User code: the state is whole.
@@ -211,7 +213,8 @@ impl WakeSlot {
     fn leave(&self, entered: Word) -> Left {
         let leave = |word: Word| {
             let fewer = Word(CALLERS.set(word.0, word.callers() - 1));
-            let same = REGISTRATION.get(word.0) == REGISTRATION.get(entered.0);
+            let same = REGISTRATION.get(word.0) == REGISTRATION.get(entered.0)
+                || twin::is(Twin::LeaveIgnoresRegistration);
             Some(if same && !word.has(BUSY) { fewer.with(NOTIFIED) } else { fewer })
         };
         match self.step(leave) {

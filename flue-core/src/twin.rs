@@ -1,0 +1,113 @@
+//! Twins: one step of an algorithm weakened, so that a model is seen to fail.
+//!
+//! A model proves something only if it would notice the fault that it is there
+//! for. So each essential ordering and re-check has a name here, and a model
+//! build can leave that one out of the very code that ships (`loom-tests`
+//! requires that the model then fails). In every other build both functions are
+//! constants, and nothing of this is left.
+
+use crate::sync::atomic::Ordering;
+
+macro_rules! twins {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What a model build can leave out.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u32)]
+        #[allow(missing_docs, reason = "each says so where it has an effect")]
+        pub enum Twin { $($(#[$doc])* $name,)* }
+    };
+}
+
+twins! {
+    // head, commit rule
+    DownKeepsVersion,
+    CloseKeepsVersion,
+    ChecksBeforeLook,
+    GroupUnchecked,
+    PushUnreleased,
+    LookUnacquired,
+    SleepBlind,
+    // recv
+    MarkerFreed,
+    NoLastLook,
+    // credit
+    CreditInTwoSteps,
+    CreditUnversioned,
+    ShareUnversioned,
+    // life, group
+    EndInTwoSteps,
+    EndUnreleased,
+    LinkUnfenced,
+    LinkUnchecked,
+    KillUnfenced,
+    // monitor
+    MonitorUnfenced,
+    MonitorUnchecked,
+    CloseUnfenced,
+    // wake
+    BusyDespiteCallers,
+    ReadyForgetsCall,
+    LeaveIgnoresRegistration,
+    // index, entry
+    IndexUnvalidated,
+    LinkUntagged,
+    EntryUnvalidated,
+    PublishedBeforeListed,
+    // arena, magazine
+    ClaimUnacquired,
+    GiveBackUnreleased,
+    ClaimInTwoSteps,
+    InstallUnreleased,
+    RetireUnclaimed,
+    MagazineKeepsVersion,
+    FillUnclaimed,
+    Unpinned,
+    // waiters
+    WaitUnsaid,
+    WakeKept,
+    NothingUnchecked,
+}
+
+#[cfg(not(all(loom, feature = "loom")))]
+mod set {
+    use super::{Ordering, Twin};
+
+    #[inline(always)]
+    pub(crate) const fn is(_twin: Twin) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    pub(crate) const fn unless(_twin: Twin, ordering: Ordering) -> Ordering {
+        ordering
+    }
+}
+
+#[cfg(all(loom, feature = "loom"))]
+mod set {
+    use super::{Ordering, Twin};
+    use crate::sync::unmodelled;
+
+    /// The twin this process runs, + 1.
+    static SET: unmodelled::AtomicU32 = unmodelled::AtomicU32::new(0);
+
+    /// Runs `twin` in this process from now on.
+    pub fn set(twin: Twin) {
+        SET.store(twin as u32 + 1, unmodelled::Ordering::SeqCst);
+    }
+
+    pub(crate) fn is(twin: Twin) -> bool {
+        SET.load(unmodelled::Ordering::Relaxed) == twin as u32 + 1
+    }
+
+    pub(crate) fn unless(twin: Twin, ordering: Ordering) -> Ordering {
+        if is(twin) { Ordering::Relaxed } else { ordering }
+    }
+}
+
+#[cfg(all(loom, feature = "loom"))]
+pub use set::set;
+/// Whether a step is left out.
+pub(crate) use set::is;
+/// An ordering, unless it is left out.
+pub(crate) use set::unless;
