@@ -1,7 +1,8 @@
 //! Post offices in storage that was given: a `static`, without any allocator.
 //!
 //! The algorithms are the same as in a growing office; its arenas are wired to
-//! arrays here, and never grow. Storage starts as zeroes.
+//! arrays here, and never grow. Storage starts as zeroes, so it takes no room in
+//! an image (unless the limits are not the default ones).
 
 use crate::PostOffice;
 use crate::arena::{Arena, Segment, Slot};
@@ -101,7 +102,10 @@ pub struct StaticPostOffice<
     const LINKS: usize = GROUPS,
     const WAITERS: usize = GROUPS,
 > {
-    office: Office,
+    /// Made by the first call of `office`.
+    office: UnsafeCell<MaybeUninit<Office>>,
+    /// In how far the limits are not the default ones: zeroes if they are.
+    difference: Limits,
     state: AtomicU32,
     groups: Slots<Group, GROUPS>,
     routes: Slots<Route, ROUTES>,
@@ -150,18 +154,18 @@ impl<
         /// table's entries being its own.
         #[must_use]
         pub const fn new() -> Self {
-            let mut limits = Limits::DEFAULT;
-            limits.handles_per_table = (HANDLES - HANDLES / 2) as u32;
-            Self::with_limits(limits)
+            Self::with_limits(Limits::DEFAULT)
         }
     }
 
     crate::sync::const_fn! {
         /// Storage for a post office with these limits, as far as it suffices.
+        /// A table's own handles are half of `HANDLES` if the limit is above that.
         #[must_use]
         pub const fn with_limits(limits: Limits) -> Self {
             Self {
-                office: Office::new(limits, true, HANDLES as u32),
+                office: UnsafeCell::new(MaybeUninit::uninit()),
+                difference: limits.difference(),
                 state: AtomicU32::new(RAW),
                 groups: Slots::new(),
                 routes: Slots::new(),
@@ -194,13 +198,20 @@ impl<
                 }
             }
         }
-        self.office.counted()
+        // SAFETY: Ready, so it was made, and nobody takes it out.
+        unsafe { (*self.office.get()).assume_init_ref() }.counted()
     }
 
     /// # Safety
     /// - Called once, before anything else looks at the office.
     unsafe fn wire(&'static self) {
-        let office = &self.office;
+        let mut limits = self.difference.difference();
+        if limits.handles_per_table as usize > HANDLES {
+            limits.handles_per_table = (HANDLES - HANDLES / 2) as u32;
+        }
+        // SAFETY: nobody else looks at it yet, per the caller.
+        let office = unsafe { (*self.office.get()).write(Office::new(limits, true, HANDLES as u32)) };
+        let office: &'static Office = office;
         // SAFETY: the caller's promise, for each; all of it is static.
         unsafe {
             self.groups.wire(&office.groups);

@@ -60,6 +60,25 @@ impl Limits {
     };
 }
 
+impl Limits {
+    /// In how far these are not the default limits; of that, these again.
+    pub(crate) const fn difference(self) -> Self {
+        let default = Self::DEFAULT;
+        Self {
+            groups: self.groups ^ default.groups,
+            tables: self.tables ^ default.tables,
+            messages: self.messages ^ default.messages,
+            routes_per_group: self.routes_per_group ^ default.routes_per_group,
+            tables_per_group: self.tables_per_group ^ default.tables_per_group,
+            monitors_per_group: self.monitors_per_group ^ default.monitors_per_group,
+            links_per_group: self.links_per_group ^ default.links_per_group,
+            handles_per_table: self.handles_per_table ^ default.handles_per_table,
+            handles_per_message: self.handles_per_message ^ default.handles_per_message,
+            bytes_per_message: self.bytes_per_message ^ default.bytes_per_message,
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self::DEFAULT

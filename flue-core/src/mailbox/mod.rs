@@ -286,7 +286,6 @@ impl Mailbox {
 
 impl Drop for Mailbox {
     fn drop(&mut self) {
-        self.settle_lent();
         let route = self.route();
         let _ = route.life.end(self.address.generation); // Only we end it.
         let taken = route.head.close();
@@ -309,6 +308,7 @@ impl Drop for Mailbox {
             office.wake_senders(&pin, self.address, self.channel_at, &mut panics);
             office.wake_observers(&pin, self.address, self.channel_at, Firer::Closer, &mut panics);
         }
+        panics.run(|| self.settle_lent()); // A guard that was forgotten; its payload is user code.
         self.drain(taken, &mut panics);
         // What taken handles are charged to this mailbox is its table's now.
         let view = self.table.view();
