@@ -1,1 +1,141 @@
-//! Models of flue-core; see `tests/`.
+//! Models of flue-core for the loom model checker, in `tests/`: one file for each
+//! module, one race for each model.
+//!
+//! A model says which ordering or re-check it is there for; its *twins* run the
+//! same model over the same code with that one left out, and must be rejected.
+//! `ci/loom.sh` runs them all; without `--cfg loom` this package is empty.
+#![cfg(loom)]
+
+use flue_core::internals::Twin;
+use flue_core::{MailboxLimits, PostOffice};
+use loom::thread::{self, Thread};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+/// Set for the child process that runs a twin.
+const CHILD: &str = "FLUE_TWIN";
+
+/// Seconds after which a model is given up unfinished.
+const MOST_SECONDS: u64 = 20;
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// Explores `body` and returns how many executions there were.
+fn explore(name: &str, body: impl Fn() + Send + Sync + 'static) -> usize {
+    let executions = Arc::new(AtomicUsize::new(0));
+    let mut model = loom::model::Builder::new();
+    let bound = *model.preemption_bound.get_or_insert(2);
+    let most = Duration::from_secs(number("FLUE_LOOM_SECONDS").unwrap_or(MOST_SECONDS));
+    model.max_branches = 20_000;
+    model.max_duration = Some(most);
+    model.checkpoint_interval = 50;
+    let started = Instant::now();
+    let counted = executions.clone();
+    model.check(move || {
+        counted.fetch_add(1, SeqCst);
+        body();
+    });
+    let (count, took) = (executions.load(SeqCst), started.elapsed());
+    let extent = if took < most { "all" } else { "NOT ALL" };
+    println!("model {name}: bound {bound}, {count} executions in {:.1} s, {extent}", took.as_secs_f64());
+    count
+}
+
+/// Explores a model. Panics if one of its executions fails, or there was but one.
+pub fn holds(name: &str, body: fn()) {
+    let executions = explore(name, body);
+    assert!(executions > 1, "nothing raced in {name}");
+}
+
+/// Requires that the model fails, and says `says`, with `twin` left out of the
+/// code. It runs in a process of its own: a failing model may abort.
+pub fn fails(name: &str, twin: Twin, says: &str, body: fn()) {
+    if std::env::var_os(CHILD).is_some() {
+        flue_core::internals::set(twin);
+        explore(name, body);
+        return;
+    }
+    let (_, path) = name.split_once("::").expect("a path below the crate");
+    let child = Command::new(std::env::current_exe().expect("a test binary"))
+        .args([path, "--exact", "--nocapture", "--test-threads=1"])
+        .env(CHILD, "1")
+        .output()
+        .expect("the test binary runs");
+    let said = String::from_utf8_lossy(&child.stderr).into_owned() + &String::from_utf8_lossy(&child.stdout);
+    assert!(!child.status.success(), "{name}: not rejected without {twin:?}\n{said}");
+    assert!(said.contains(says), "{name}: rejected without {twin:?}, but not for `{says}`:\n{said}");
+    println!("twin {name}: rejected without {twin:?}");
+}
+
+/// Declares a model, and the twins of it that must fail.
+#[macro_export]
+macro_rules! model {
+    ($(#[$doc:meta])* fn $name:ident() $body:block
+     $($(#[$twin_doc:meta])* twin $fails:ident: $twin:ident says $says:literal;)*) => {
+        $(#[$doc])*
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            fn body() $body
+
+            #[test]
+            fn holds() {
+                $crate::holds(concat!(module_path!(), "::holds"), body);
+            }
+
+            $($(#[$twin_doc])*
+            #[test]
+            fn $fails() {
+                let name = concat!(module_path!(), "::", stringify!($fails));
+                $crate::fails(name, flue_core::internals::Twin::$twin, $says, body);
+            })*
+        }
+    };
+}
+
+/// A waker that unparks the loom thread that made it.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// This thread's waker.
+#[must_use]
+pub fn waker() -> Waker {
+    Arc::new(Unpark(thread::current())).into()
+}
+
+/// Parks until `poll` is ready. A lost wake-up is a deadlock, which loom reports.
+pub fn block_on<R>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>) -> R {
+    let waker = waker();
+    let mut cx = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(result) = poll(&mut cx) {
+            return result;
+        }
+        thread::park();
+    }
+}
+
+/// An office that is the same in every execution.
+#[must_use]
+pub fn office() -> PostOffice {
+    PostOffice::new()
+}
+
+/// Limits of a mailbox for so many messages.
+#[must_use]
+pub fn room(messages: u32) -> MailboxLimits {
+    let mut limits = MailboxLimits::default();
+    limits.messages = messages;
+    limits
+}

@@ -1,0 +1,68 @@
+//! What CPUs that share memory need before there is a post office: a lock and a barrier.
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// A spin lock, for the heap and for handing things over at start. Never taken by an interrupt handler.
+pub struct Lock<T> {
+    taken: AtomicBool,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: `with` gives the value to one CPU at a time, so it moves between CPUs (`Send`) and is never shared.
+unsafe impl<T: Send> Sync for Lock<T> {}
+
+impl<T> Lock<T> {
+    pub const fn new(value: T) -> Lock<T> {
+        Lock {
+            taken: AtomicBool::new(false),
+            value: UnsafeCell::new(value),
+        }
+    }
+
+    /// Runs `work` on the value, alone.
+    pub fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+        // Acquire: partner of the release below, by whoever had the value before.
+        while self
+            .taken
+            .compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .is_err()
+        {
+            core::hint::spin_loop();
+        }
+        // SAFETY: sole access: `taken` was false and is true until the store below.
+        let result = work(unsafe { &mut *self.value.get() });
+        self.taken.store(false, Ordering::Release);
+        result
+    }
+}
+
+/// Lets a fixed number of CPUs meet.
+#[derive(Default)]
+pub struct Barrier {
+    arrived: AtomicUsize,
+    round: AtomicUsize,
+}
+
+impl Barrier {
+    pub const fn new() -> Barrier {
+        Barrier {
+            arrived: AtomicUsize::new(0),
+            round: AtomicUsize::new(0),
+        }
+    }
+
+    /// Returns when `cpus` CPUs have called it. All that each did before is seen by all after.
+    pub fn wait(&self, cpus: usize) {
+        let round = self.round.load(Ordering::Acquire);
+        // AcqRel: the last to arrive has seen what all others did, and passes it on with the release of `round`.
+        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == cpus {
+            self.arrived.store(0, Ordering::Relaxed);
+            self.round.store(round + 1, Ordering::Release);
+        } else {
+            while self.round.load(Ordering::Acquire) == round {
+                core::hint::spin_loop();
+            }
+        }
+    }
+}

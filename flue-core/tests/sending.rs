@@ -1,0 +1,702 @@
+//! Rules S: sending, reserving, waiting for room.
+#![cfg(feature = "std")]
+
+mod common;
+
+use common::*;
+use flue_core::{
+    Capability, Handle, INLINE_BYTES, Limits, MAX_MESSAGE_HANDLES, MailboxLimits, Payload, Permissions, PostOffice, SendError,
+    SendWait, Signal, TableError,
+};
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::task::{Context, Poll, Waker};
+
+/// Rule S1: the first failure decides. Everything is wrong at first, then one
+/// thing after the other is put right.
+#[test]
+fn checks_come_in_order() {
+    let mut few = Limits::default();
+    few.bytes_per_message = 200;
+    let office = PostOffice::with_limits(few);
+    let user = process(&office);
+    let victim = process_with(&office, limits(1, 100, 1));
+    let forged = Handle::from_raw(9 << 32).unwrap();
+    let mute = user.table.insert(&victim.mailbox.capability(Permissions::KILL)).unwrap();
+    let to = user.table.insert(&victim.mailbox.capability(Permissions::SEND)).unwrap();
+    let many = [forged; MAX_MESSAGE_HANDLES + 1];
+    let big = [0; 201];
+
+    let sealed = process(&office);
+    sealed.group.kill();
+    assert_eq!(sealed.table.send(forged, &big, &many), Err(SendError::Dead));
+    let send = |to, bytes: &[u8], attach: &[Handle]| {
+        let result = user.table.send(to, bytes, attach);
+        // Owned payloads are refused alike, and handed back.
+        let rejected = user.table.send_payload(to, bytes.to_vec().into(), attach).unwrap_err();
+        assert_eq!((result, &rejected.payload[..]), (Err(rejected.error), bytes));
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut owned = Some(Payload::from(bytes.to_vec()));
+        if rejected.error != SendError::Full {
+            let polled = user.table.poll_send(&mut cx, &mut SendWait::new(), to, bytes, attach);
+            assert!(matches!(polled, Poll::Ready(Err(error)) if error == rejected.error));
+            let polled = user.table.poll_send_payload(&mut cx, &mut SendWait::new(), to, &mut owned, attach);
+            assert!(matches!(polled, Poll::Ready(Err(error)) if error == rejected.error));
+            assert_eq!(owned.as_deref(), Some(bytes));
+        }
+        result
+    };
+    assert_eq!(send(forged, &big, &many), Err(SendError::TooManyHandles));
+    assert_eq!(send(forged, &big, &many[1..]), Err(SendError::TooLarge));
+    assert_eq!(send(forged, &big[1..], &many[1..]), Err(SendError::InvalidHandle));
+    assert_eq!(send(mute, &big[1..], &many[1..]), Err(SendError::PermissionDenied));
+    let attachment = |index| Err(SendError::InvalidAttachment { index });
+    assert_eq!(send(to, &big[1..], &many[1..]), attachment(0));
+    assert_eq!(send(to, &big[1..], &[to, mute, forged, forged]), attachment(2));
+    // Closed comes before Full: the mailbox has room for none of it.
+    assert_eq!(send(to, &big[1..], &[to, mute]), Err(SendError::Full));
+    victim.mailbox.close();
+    assert_eq!(send(to, &big[1..], &[to, forged]), attachment(1));
+    assert_eq!(send(to, &big[1..], &[to, mute]), Err(SendError::Closed));
+    assert_eq!(office.stats().messages, 0);
+}
+
+/// Rule S1: where a send fails nothing at all has happened.
+#[test]
+fn a_failure_leaves_nothing_behind() {
+    let office = PostOffice::new();
+    let user = process(&office);
+    let mut receiver = process_with(&office, limits(2, 100, 2));
+    let to = user.table.insert(&receiver.mailbox.capability(Permissions::SEND)).unwrap();
+    user.table.send(to, &[1; 60], &[to]).unwrap();
+    let before = (office.stats(), user.table.len(), receiver.table.len(), receiver.mailbox.len());
+    for _ in 0..1000 {
+        assert_eq!(user.table.send(to, &[2; 60], &[]), Err(SendError::Full), "bytes");
+        assert_eq!(user.table.send(to, b"", &[to, to]), Err(SendError::Full), "handles");
+        assert_eq!(user.table.send(to, &[2; 60], &[to]), Err(SendError::Full), "bytes, with handles");
+        assert_eq!(user.table.send_payload(to, vec![2; 60].into(), &[to]).unwrap_err().error, SendError::Full);
+    }
+    let mut after = (office.stats(), user.table.len(), receiver.table.len(), receiver.mailbox.len());
+    after.0.buffers = before.0.buffers; // What a table keeps at hand.
+    assert_eq!(after, before);
+    // What the failed sends had reserved is there for others.
+    user.table.send(to, &[3; 49], &[]).unwrap_err();
+    user.table.send(to, b"small", &[to]).unwrap();
+    assert_eq!(data(&mut receiver.mailbox), [1; 60]);
+    assert_eq!(data(&mut receiver.mailbox), b"small");
+    user.table.send(to, &[4; 100], &[to, to]).unwrap();
+    assert_eq!(data(&mut receiver.mailbox), [4; 100]);
+}
+
+/// Rule S1: the host's capabilities are checked in the same order.
+#[test]
+fn capabilities_check_in_order_too() {
+    let mut few = Limits::default();
+    few.bytes_per_message = 10;
+    few.handles_per_message = 1;
+    let office = PostOffice::with_limits(few);
+    let receiver = process_with(&office, limits(0, 0, 0));
+    let mute = receiver.mailbox.capability(Permissions::MONITOR);
+    let to = receiver.mailbox.capability(Permissions::SEND);
+    assert_eq!(mute.send(&[0; 11], &[&to, &to]), Err(SendError::TooManyHandles));
+    assert_eq!(mute.send(&[0; 11], &[&to]), Err(SendError::TooLarge));
+    assert_eq!(mute.send(&[0; 10], &[&to]), Err(SendError::PermissionDenied));
+    assert_eq!(to.send(&[0; 10], &[&to]), Err(SendError::Full));
+    receiver.group.kill();
+    assert_eq!(to.send(&[0; 10], &[&to]), Err(SendError::Closed));
+}
+
+/// Rule S2: an accepted message is received, though the receiver's table was
+/// filled to the brim meanwhile; queues take no slot from the table's own.
+#[test]
+fn what_was_accepted_can_be_received() {
+    let mut few = Limits::default();
+    few.handles_per_table = 3;
+    let office = PostOffice::with_limits(few);
+    let mut receiver = process_with(&office, limits(10, 1000, 4));
+    let others: Vec<_> = (0..8).map(|_| process_with(&office, limits(1, 0, 0))).collect();
+    let capability = |at: usize| others[at].mailbox.capability(Permissions::SEND);
+    let to = receiver.mailbox.capability(Permissions::SEND);
+    assert_eq!(receiver.table.capacity(), 3 + 4, "the share is added");
+
+    to.send(b"two", &[&capability(0), &capability(1)]).unwrap();
+    to.send(b"two more", &[&capability(2), &capability(3)]).unwrap();
+    for at in 4..7 {
+        receiver.table.insert(&capability(at)).unwrap();
+    }
+    assert_eq!(receiver.table.insert(&capability(7)), Err(TableError::Full));
+    assert_eq!(to.send(b"five", &[&capability(7)]), Err(SendError::Full));
+    for text in [&b"two"[..], b"two more"] {
+        let Ok(Signal::Message(message)) = receiver.mailbox.try_recv() else { panic!() };
+        assert_eq!((message.data(), message.handles().len()), (text, 2));
+        let sendable = message.handles().iter().filter(|h| receiver.table.send(**h, b"", &[]).is_ok());
+        assert_eq!(sendable.count(), 2);
+    }
+    assert_eq!(receiver.table.len(), 3, "untaken handles are gone with their guard");
+    to.send(b"again", &[&capability(7); 4]).unwrap();
+}
+
+/// Rule S2: who hoards the capabilities it took is refused more of them, not
+/// data; releasing them makes room again.
+#[test]
+fn hoarding_refuses_capabilities_alone() {
+    let office = PostOffice::new();
+    let mut receiver = process_with(&office, limits(10, 1000, 2));
+    let others: Vec<_> = (0..3).map(|_| process(&office)).collect();
+    let capability = |at: usize| others[at].mailbox.capability(Permissions::SEND);
+    let to = receiver.mailbox.capability(Permissions::SEND);
+    let mut taken = Vec::new();
+    for at in 0..2 {
+        to.send(b"", &[&capability(at)]).unwrap();
+        taken.extend(owned(&mut receiver.mailbox).take_handles());
+    }
+    assert_eq!(taken.len(), 2);
+    assert_eq!(to.send(b"", &[&capability(2)]), Err(SendError::Full));
+    to.send(b"data", &[]).unwrap();
+    assert_eq!(data(&mut receiver.mailbox), b"data");
+    receiver.table.release(taken[0]).unwrap();
+    to.send(b"", &[&capability(2)]).unwrap();
+    assert_eq!(to.send(b"", &[&capability(0)]), Err(SendError::Full));
+    // One that is present already returns its reservation when it is received.
+    receiver.table.release(taken[1]).unwrap();
+    to.send(b"", &[&capability(2)]).unwrap();
+    taken = (0..2).flat_map(|_| owned(&mut receiver.mailbox).take_handles().collect::<Vec<_>>()).collect();
+    assert_eq!(taken[0], taken[1]);
+    to.send(b"", &[&capability(0)]).unwrap();
+}
+
+/// Rule S2: the reservation returns when the message is destroyed and when the
+/// mailbox goes; handles that were taken move to the table's own account.
+#[test]
+fn reservations_return() {
+    let mut few = Limits::default();
+    few.handles_per_table = 4;
+    let office = PostOffice::with_limits(few);
+    let group = office.create_group().unwrap();
+    let table = group.create_table().unwrap();
+    let others: Vec<_> = (0..6).map(|_| process_with(&office, limits(1, 0, 0))).collect();
+    let capability = |at: usize| others[at].mailbox.capability(Permissions::SEND);
+    for _ in 0..100 {
+        let mut mailbox = group.create_mailbox_with(&table, limits(10, 100, 3)).unwrap();
+        assert_eq!(table.capacity(), 7);
+        let to = mailbox.capability(Permissions::SEND);
+        to.send(b"", &[&capability(0), &capability(1)]).unwrap();
+        let kept: Vec<_> = owned(&mut mailbox).take_handles().collect();
+        to.send(b"queued", &[&capability(2)]).unwrap();
+        drop(mailbox);
+        assert_eq!((table.capacity(), table.len()), (4, 2));
+        // Two of the four are used by what was taken.
+        let more: Vec<_> = (3..5).map(|at| table.insert(&capability(at)).unwrap()).collect();
+        assert_eq!(table.insert(&capability(5)), Err(TableError::Full));
+        for handle in kept.into_iter().chain(more) {
+            table.release(handle).unwrap();
+        }
+        assert_eq!(table.len(), 0);
+    }
+}
+
+/// Rule S3: each of a mailbox's three limits holds by itself, and a mailbox
+/// that is full loses, reorders and overwrites nothing.
+#[test]
+fn a_full_mailbox_keeps_what_it_has() {
+    let office = PostOffice::new();
+    let mut receiver = process_with(&office, limits(3, 100, 2));
+    let to = receiver.mailbox.capability(Permissions::SEND);
+    for round in 0u8..200 {
+        for at in 0..3 {
+            to.send(&[round, at], &[]).unwrap();
+        }
+        for _ in 0..5 {
+            assert_eq!(to.send(b"more", &[]), Err(SendError::Full));
+        }
+        assert_eq!((receiver.mailbox.len(), receiver.mailbox.capacity()), (3, 3));
+        assert_eq!(data(&mut receiver.mailbox), [round, 0]);
+        to.send(&[round, 3], &[]).unwrap();
+        for at in 1..4 {
+            assert_eq!(data(&mut receiver.mailbox), [round, at]);
+        }
+        assert_empty(&mut receiver.mailbox);
+    }
+    // Bytes: inline ones are free, owned and copied ones are not.
+    to.send_payload(vec![0; 60].into(), &[]).unwrap();
+    assert_eq!(to.send(&[0; INLINE_BYTES + 1], &[]), Err(SendError::Full));
+    assert_eq!(to.send_payload(vec![0; 41].into(), &[]).unwrap_err().error, SendError::Full);
+    to.send_payload(vec![0; 40].into(), &[]).unwrap();
+    to.send(&[0; INLINE_BYTES], &[]).unwrap();
+    assert_eq!(office.stats().bytes, 100);
+    for length in [60, 40, INLINE_BYTES] {
+        assert_eq!(data(&mut receiver.mailbox).len(), length);
+    }
+    assert_eq!(office.stats().bytes, 0);
+    // Attached capabilities.
+    to.send(b"", &[&to, &to]).unwrap();
+    assert_eq!(to.send(b"", &[&to]), Err(SendError::Full));
+    assert_eq!(data(&mut receiver.mailbox), b"");
+    to.send(b"", &[&to]).unwrap();
+}
+
+/// Rule S3: limits are finite by default, and zero is one.
+#[test]
+fn default_limits_are_finite() {
+    let all = MailboxLimits::default();
+    for limit in [all.messages, all.bytes, all.handles, all.waiters] {
+        assert!((1..u32::MAX / 2).contains(&limit));
+    }
+    let office = PostOffice::new();
+    let mut receiver = process(&office);
+    let to = receiver.mailbox.capability(Permissions::SEND);
+    let mut accepted = 0u32;
+    while to.send(&accepted.to_le_bytes(), &[]).is_ok() {
+        accepted += 1;
+    }
+    assert_eq!(accepted, all.messages);
+    for at in 0..accepted {
+        assert_eq!(data(&mut receiver.mailbox), at.to_le_bytes());
+    }
+    let none = process_with(&office, limits(0, 0, 0));
+    assert_eq!(none.mailbox.capability(Permissions::SEND).send(b"", &[]), Err(SendError::Full));
+}
+
+/// Rule S3: a flood by several senders is bounded, at every moment, by the
+/// mailbox's limits.
+#[test]
+fn a_flood_is_bounded() {
+    let office = PostOffice::new();
+    let mut receiver = process_with(&office, limits(50, 2000, 10));
+    let to = receiver.mailbox.capability(Permissions::SEND);
+    let done = AtomicBool::new(false);
+    let (accepted, received) = std::thread::scope(|scope| {
+        let flood = |size: usize, attach: bool| {
+            let (to, done) = (&to, &done);
+            move || {
+                let mut accepted = 0;
+                while !done.load(SeqCst) {
+                    let attached: &[_] = if attach { &[to, to] } else { &[] };
+                    match to.send(&vec![1; size], attached) {
+                        Ok(()) => accepted += 1,
+                        Err(error) => assert_eq!(error, SendError::Full),
+                    }
+                }
+                accepted
+            }
+        };
+        let senders = [scope.spawn(flood(8, false)), scope.spawn(flood(300, false)), scope.spawn(flood(100, true))];
+        let clock = Clock::start();
+        let mut received = 0;
+        while clock.is_running() {
+            assert!(receiver.mailbox.len() <= 50);
+            let stats = office.stats();
+            assert!(stats.bytes <= 2000 && stats.messages <= 50, "{stats:?}");
+            while received % 64 != 63 && receiver.mailbox.try_recv().is_ok() {
+                received += 1;
+            }
+            received += usize::from(receiver.mailbox.try_recv().is_ok());
+        }
+        done.store(true, SeqCst);
+        (senders.map(|s| s.join().unwrap()).into_iter().sum::<usize>(), received)
+    });
+    let mut rest = 0;
+    while receiver.mailbox.try_recv().is_ok() {
+        rest += 1;
+    }
+    assert!(rest <= 50 && accepted == received + rest, "nothing was lost");
+    assert!(receiver.table.len() <= 1);
+}
+
+/// Rules S4 and K8: a sender that is stopped at whatever instruction stops
+/// nobody. It is stopped by a signal handler, which sends too, as an
+/// interrupt's would; and it is killed while it stands still.
+#[cfg(unix)]
+#[test]
+fn a_stopped_sender_stops_nobody() {
+    static STOPPED: AtomicUsize = AtomicUsize::new(0);
+    static GO: AtomicUsize = AtomicUsize::new(0);
+    static HEARD: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static ALARM: RefCell<Option<Capability>> = const { RefCell::new(None) };
+    }
+    extern "C" fn stop(_signal: i32) {
+        let go = GO.load(SeqCst);
+        ALARM.with(|alarm| {
+            if let Some(alarm) = &*alarm.borrow() {
+                HEARD.fetch_add(usize::from(alarm.send(b"from the handler", &[]).is_ok()), SeqCst);
+            }
+        });
+        STOPPED.fetch_add(1, SeqCst);
+        while GO.load(SeqCst) == go {
+            std::thread::yield_now();
+        }
+    }
+    // SAFETY: the handler uses atomics, and sends, for which memory is there.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = stop as *const () as usize;
+        assert_eq!(libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()), 0);
+    }
+    /// Returns when the thread stands still.
+    fn interrupt(thread: &AtomicU64) {
+        let before = STOPPED.load(SeqCst);
+        // SAFETY: the thread runs until it is told to end, which is later.
+        unsafe { libc::pthread_kill(thread.load(SeqCst) as libc::pthread_t, libc::SIGUSR1) };
+        while STOPPED.load(SeqCst) == before {
+            std::thread::yield_now();
+        }
+    }
+
+    let office = PostOffice::new();
+    let mut receiver = process_with(&office, limits(512, 1 << 20, 64));
+    let mut alarms = process_with(&office, limits(512, 0, 0));
+    let to = receiver.mailbox.capability(Permissions::all());
+    let alarm = alarms.mailbox.capability(Permissions::SEND);
+    // The handler and who it stops find their memory there: no allocator's lock is held.
+    while alarm.send(b"", &[]).is_ok() {}
+    while to.send(b"", &[&to]).is_ok() {}
+    while to.send(b"", &[]).is_ok() {}
+    while alarms.mailbox.try_recv().is_ok() {}
+    while receiver.mailbox.try_recv().is_ok() {}
+
+    let mut stops = 0;
+    let clock = Clock::start();
+    while clock.is_running() {
+        let (done, name) = (AtomicBool::new(false), AtomicU64::new(0));
+        let sender = process(&office);
+        sender.mailbox.capability(Permissions::MONITOR).monitor(&receiver.mailbox).unwrap();
+        let handle = sender.table.insert(&to).unwrap();
+        let table = sender.table.clone();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                office.prepare_thread();
+                ALARM.with(|place| *place.borrow_mut() = Some(alarm.clone()));
+                // SAFETY: it names the calling thread.
+                name.store(unsafe { libc::pthread_self() } as u64, SeqCst);
+                let mut at = 0u32;
+                while !done.load(SeqCst) {
+                    at += 1;
+                    let _ = match at % 4 {
+                        0 => table.send_payload(handle, Payload::from(&[2; 100][..]), &[]).is_ok(),
+                        1 => table.send(handle, b"", &[handle]).is_ok(),
+                        _ => table.send(handle, b"1", &[]).is_ok(),
+                    };
+                }
+                ALARM.with(|place| *place.borrow_mut() = None);
+            });
+            while name.load(SeqCst) == 0 {
+                std::thread::yield_now();
+            }
+            for _ in 0..20 {
+                interrupt(&name);
+                stops += 1;
+                // It stands still now. Everybody else goes on.
+                while receiver.mailbox.try_recv().is_ok() {}
+                while alarms.mailbox.try_recv().is_ok() {}
+                let other = process(&office);
+                let handle = other.table.insert(&to).unwrap();
+                for at in 0..20u8 {
+                    other.table.send(handle, &[at], &[handle]).unwrap();
+                }
+                for at in 0..20u8 {
+                    assert_eq!(data(&mut receiver.mailbox), [at]);
+                }
+                other.group.link(&office.create_group().unwrap()).unwrap();
+                other.group.kill();
+                GO.fetch_add(1, SeqCst);
+            }
+            interrupt(&name);
+            sender.group.kill();
+            while !matches!(receiver.mailbox.try_recv(), Ok(Signal::Down(_))) {
+                assert!(receiver.mailbox.is_ready(), "the down is there");
+            }
+            done.store(true, SeqCst);
+            GO.fetch_add(1, SeqCst);
+        });
+        // Whatever it had begun when it stopped: nothing comes after the down.
+        assert_empty(&mut receiver.mailbox);
+    }
+    assert!(stops >= 20 && HEARD.load(SeqCst) > 0);
+}
+
+/// Rule S5: the receiver reads the sender's very buffer.
+#[test]
+fn owned_payloads_are_not_copied() {
+    let office = PostOffice::new();
+    let Process { group: _group, table, mut mailbox } = process(&office);
+    let to = mailbox.export(Permissions::SEND).unwrap();
+    static STATIC: [u8; 3] = *b"abc";
+    let shared: Arc<[u8]> = Arc::from(vec![4u8; 1000]);
+    let mut payloads: Vec<Payload> = vec![
+        vec![1u8; 1000].into(),
+        vec![2u8; 1].into(),
+        vec![3u8; 1000].into_boxed_slice().into(),
+        shared.clone().into(),
+        Payload::from(&STATIC[..]),
+    ];
+    #[cfg(feature = "bytes")]
+    payloads.push(bytes::Bytes::from(vec![5u8; 500]).into());
+    for payload in payloads {
+        let (address, length) = (payload.as_ptr(), payload.len());
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut place = Some(payload);
+        let polled = table.poll_send_payload(&mut cx, &mut SendWait::new(), to, &mut place, &[]);
+        assert!(matches!(polled, Poll::Ready(Ok(()))) && place.is_none());
+        let Ok(Signal::Message(message)) = mailbox.try_recv() else { panic!() };
+        assert_eq!((message.data().as_ptr(), message.data().len()), (address, length));
+        let payload = message.into_payload();
+        assert_eq!(payload.as_ptr(), address, "taking it out is no copy either");
+        // And on, and into a value of its own.
+        table.send_payload(to, payload, &[]).unwrap();
+        let message = owned(&mut mailbox);
+        assert_eq!(message.data().as_ptr(), address);
+        assert_eq!(message.into_payload().as_ptr(), address);
+    }
+    assert_eq!(Arc::strong_count(&shared), 1, "dropped once");
+    let vec = vec![9u8; 64];
+    let address = vec.as_ptr();
+    table.send_payload(to, vec.into(), &[]).unwrap();
+    let vec = owned(&mut mailbox).into_payload().try_into_vec().unwrap();
+    assert_eq!((vec.as_ptr(), vec.len()), (address, 64));
+}
+
+/// Rule S5: payloads are dropped one at a time, when all is whole: what their
+/// drop does, a call of Flue or a panic, harms nobody.
+#[cfg(feature = "bytes")]
+#[test]
+fn dropping_a_payload_may_call_and_panic() {
+    struct Loud<F: Fn()>(Vec<u8>, F);
+    impl<F: Fn()> AsRef<[u8]> for Loud<F> {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    impl<F: Fn()> Drop for Loud<F> {
+        fn drop(&mut self) {
+            (self.1)();
+        }
+    }
+    let loud = |code: Box<dyn Fn() + Send + Sync>| -> Payload { bytes::Bytes::from_owner(Loud(vec![7; 60], code)).into() };
+
+    let office = PostOffice::new();
+    let other = process(&office);
+    let drops = Arc::new(AtomicUsize::new(0));
+    // How a queued payload may meet its end.
+    for way in 0..4 {
+        drops.store(0, SeqCst);
+        let Process { group, table, mut mailbox } = process(&office);
+        let to = mailbox.capability(Permissions::all());
+        let host = office.create_table().unwrap();
+        for at in 0..3 {
+            let (drops, to, other) = (drops.clone(), to.clone(), other.mailbox.capability(Permissions::SEND));
+            let code = move || {
+                drops.fetch_add(1, SeqCst);
+                let _ = (to.send(b"call", &[]), to.is_closed(), other.send(b"call", &[&to]));
+                assert!(at != 0, "on purpose");
+            };
+            let attached = mailbox.capability(Permissions::KILL);
+            mailbox.capability(Permissions::SEND).send_payload(loud(Box::new(code)), &[&attached]).unwrap();
+        }
+        let panicked = match way {
+            0 => panics(|| drop(mailbox)),
+            1 => {
+                group.kill();
+                panics(|| drop(mailbox))
+            }
+            2 => {
+                let panicked = panics(|| drop(mailbox.try_recv()));
+                assert_eq!(drops.load(SeqCst), 1);
+                // Two are left, and what the drop of the first had sent.
+                assert_eq!(data(&mut mailbox), [7; 60]);
+                assert_eq!(data(&mut mailbox), [7; 60]);
+                assert_eq!(data(&mut mailbox), b"call");
+                drop(mailbox);
+                panicked
+            }
+            _ => {
+                std::mem::forget(mailbox.try_recv());
+                panics(|| drop(mailbox))
+            }
+        };
+        assert!(panicked);
+        assert_eq!(drops.load(SeqCst), 3, "way {way}: each dropped, once");
+        assert_eq!(table.len(), 0);
+        drop((host, table, group));
+    }
+    assert_eq!(office.stats().routes, 1);
+}
+
+/// A sender that waits.
+struct Waiting {
+    wait: SendWait,
+    count: Arc<Count>,
+    waker: Waker,
+    text: Vec<u8>,
+}
+
+impl Waiting {
+    fn new(text: &[u8]) -> Self {
+        let (count, waker) = counting();
+        Self { wait: SendWait::new(), count, waker, text: text.to_vec() }
+    }
+
+    fn poll(&mut self, to: &Capability) -> Poll<Result<(), SendError>> {
+        to.poll_send(&mut Context::from_waker(&self.waker), &mut self.wait, &self.text, &[])
+    }
+}
+
+/// Rule S6: who waits first is woken first, one for each room.
+#[test]
+fn waiting_senders_are_woken_in_turn() {
+    let office = PostOffice::new();
+    let mut receiver = process_with(&office, limits(2, 0, 0));
+    let to = receiver.mailbox.capability(Permissions::SEND);
+    to.send(b"0", &[]).unwrap();
+    to.send(b"1", &[]).unwrap();
+    let mut line: Vec<Waiting> = (2..8u8).map(|at| Waiting::new(&[b'0' + at])).collect();
+    for waiting in &mut line {
+        assert!(waiting.poll(&to).is_pending());
+    }
+    for at in 0..6usize {
+        assert_eq!(data(&mut receiver.mailbox), [b'0' + at as u8]);
+        let calls: Vec<usize> = line.iter().map(|w| w.count.calls()).collect();
+        assert_eq!(calls, (0..6).map(|n| usize::from(n <= at)).collect::<Vec<_>>(), "the next, and no other");
+        assert_eq!(line[at].poll(&to), Poll::Ready(Ok(())));
+    }
+    assert_eq!(data(&mut receiver.mailbox), b"6");
+    assert_eq!(data(&mut receiver.mailbox), b"7");
+    assert_empty(&mut receiver.mailbox);
+}
+
+/// Rule S6: room is not reserved for the woken. Who finds it gone waits at the
+/// front again.
+#[test]
+fn a_woken_sender_that_finds_nothing_is_first_again() {
+    let office = PostOffice::new();
+    let mut receiver = process_with(&office, limits(1, 0, 0));
+    let to = receiver.mailbox.capability(Permissions::SEND);
+    to.send(b"full", &[]).unwrap();
+    let (mut first, mut second) = (Waiting::new(b"first"), Waiting::new(b"second"));
+    assert!(first.poll(&to).is_pending() && second.poll(&to).is_pending());
+    assert_eq!(data(&mut receiver.mailbox), b"full");
+    to.send(b"whoever comes first", &[]).unwrap();
+    assert_eq!(first.count.calls(), 1);
+    assert!(first.poll(&to).is_pending(), "gone");
+    assert_eq!(data(&mut receiver.mailbox), b"whoever comes first");
+    assert_eq!((first.count.calls(), second.count.calls()), (2, 0));
+    assert_eq!(first.poll(&to), Poll::Ready(Ok(())));
+    assert_eq!(data(&mut receiver.mailbox), b"first");
+    assert_eq!(second.count.calls(), 1);
+    assert_eq!(second.poll(&to), Poll::Ready(Ok(())));
+}
+
+/// Rule S6: dropping a wait passes its wake on, and a waiter that never runs
+/// again delays the others by one wake-up.
+#[test]
+fn a_wake_is_passed_on() {
+    let office = PostOffice::new();
+    let mut receiver = process_with(&office, limits(1, 0, 0));
+    let to = receiver.mailbox.capability(Permissions::SEND);
+    to.send(b"", &[]).unwrap();
+    let mut line: Vec<Waiting> = (0..3).map(|_| Waiting::new(b"x")).collect();
+    for waiting in &mut line {
+        assert!(waiting.poll(&to).is_pending());
+    }
+    assert_eq!(data(&mut receiver.mailbox), b"");
+    let first = line.remove(0);
+    assert_eq!((first.count.calls(), line[0].count.calls()), (1, 0));
+    drop(first);
+    assert_eq!((line[0].count.calls(), line[1].count.calls()), (1, 0), "passed on");
+    // This one stands still with its wake; the next room wakes the next.
+    to.send(b"", &[]).unwrap();
+    assert_eq!(data(&mut receiver.mailbox), b"");
+    assert_eq!(line[1].count.calls(), 1);
+    assert_eq!(line[1].poll(&to), Poll::Ready(Ok(())));
+    // Who never waited, or was not woken, passes nothing on.
+    drop(SendWait::new());
+    assert_eq!(line[0].count.calls(), 1);
+    std::mem::forget(line.remove(0).wait);
+}
+
+/// Rule S6: kill and close wake every waiting sender.
+#[test]
+fn the_end_wakes_waiting_senders() {
+    let office = PostOffice::new();
+    for killed in [false, true] {
+        let receiver = process_with(&office, limits(1, 0, 0));
+        let to = receiver.mailbox.capability(Permissions::SEND);
+        to.send(b"", &[]).unwrap();
+        let mut line: Vec<Waiting> = (0..3).map(|_| Waiting::new(b"x")).collect();
+        for waiting in &mut line {
+            assert!(waiting.poll(&to).is_pending());
+        }
+        if killed {
+            receiver.group.kill();
+        } else {
+            receiver.mailbox.close();
+        }
+        for waiting in &mut line {
+            assert_eq!(waiting.count.calls(), 1);
+            assert_eq!(waiting.poll(&to), Poll::Ready(Err(SendError::Closed)));
+        }
+    }
+}
+
+/// Rule S6: bytes and capabilities are room too: a waiter for them is woken by
+/// a receive and by the release of what was taken.
+#[test]
+fn any_kind_of_room_wakes() {
+    let office = PostOffice::new();
+    let mut receiver = process_with(&office, limits(10, 100, 1));
+    let to = receiver.mailbox.capability(Permissions::SEND);
+    to.send(&[1; 60], &[]).unwrap();
+    let mut bytes = Waiting::new(&[2; 60]);
+    assert!(bytes.poll(&to).is_pending());
+    assert_eq!(data(&mut receiver.mailbox), [1; 60]);
+    assert_eq!(bytes.count.calls(), 1);
+    assert_eq!(bytes.poll(&to), Poll::Ready(Ok(())));
+    assert_eq!(data(&mut receiver.mailbox), [2; 60]);
+
+    to.send(b"", &[&to]).unwrap();
+    let taken = owned(&mut receiver.mailbox).take_handles().next().unwrap();
+    let (count, waker) = counting();
+    let mut wait = SendWait::new();
+    let mut cx = Context::from_waker(&waker);
+    assert!(to.poll_send(&mut cx, &mut wait, b"", &[&to]).is_pending());
+    receiver.table.release(taken).unwrap();
+    assert_eq!(count.calls(), 1);
+    assert_eq!(to.poll_send(&mut cx, &mut wait, b"", &[&to]), Poll::Ready(Ok(())));
+    // What no room will ever do for is refused at once.
+    let never = to.poll_send(&mut cx, &mut SendWait::new(), &[0; 101], &[]);
+    assert_eq!(never, Poll::Ready(Err(SendError::Full)));
+    let never = to.poll_send(&mut cx, &mut SendWait::new(), b"", &[&to, &to]);
+    assert_eq!(never, Poll::Ready(Err(SendError::Full)));
+}
+
+/// Rule S6: no wake is lost between senders that wait and a receiver, on
+/// threads that only run when they are woken.
+#[test]
+fn no_waiting_sender_is_forgotten() {
+    let office = PostOffice::new();
+    let mut receiver = process_with(&office, limits(1, 0, 0));
+    let to = receiver.mailbox.capability(Permissions::SEND);
+    let each = times(20_000, 500_000);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let waker = unparking();
+                let (mut cx, mut wait) = (Context::from_waker(&waker), SendWait::new());
+                for _ in 0..each {
+                    while to.poll_send(&mut cx, &mut wait, b"x", &[]).map(Result::unwrap).is_pending() {
+                        std::thread::park();
+                    }
+                }
+            });
+        }
+        let waker = unparking();
+        let mut cx = Context::from_waker(&waker);
+        for _ in 0..3 * each {
+            while receiver.mailbox.poll_recv(&mut cx).is_pending() {
+                std::thread::park();
+            }
+        }
+    });
+    assert_empty(&mut receiver.mailbox);
+}
