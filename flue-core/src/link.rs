@@ -211,7 +211,7 @@ impl Office {
     /// Links the group of a capability with `group`, which asks for it.
     pub(crate) fn link_through(&self, granted: Granted<MayLink>, group: Address) -> Result<(), TableError> {
         let reference = granted.reference();
-        if reference.group != group && self.is_living(reference.group) && !self.is_open(reference) {
+        if reference.group != group && self.is_living(reference.group) && !self.is_open(reference.route, reference.group) {
             // Once more: it may have died between the two looks.
             if self.is_living(reference.group) {
                 return Err(TableError::Closed);

@@ -545,7 +545,7 @@ impl Mailbox {
         if !twin::is(Twin::MonitorUnfenced) {
             fence(SeqCst);
         }
-        let is_late = !office.is_open(observed) && !twin::is(Twin::MonitorUnchecked);
+        let is_late = !office.is_open(observed.route, observed.group) && !twin::is(Twin::MonitorUnchecked);
         if is_late && monitor.fire(observed.route, DownReason::Gone, Firer::Closer) {
             office.queue_down(index, monitor);
             office.let_go_of_monitor(index, monitor, HELD);

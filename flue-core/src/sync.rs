@@ -14,7 +14,10 @@ pub(crate) const MODEL: bool = cfg!(all(loom, feature = "loom"));
 #[cfg(not(all(loom, feature = "loom")))]
 pub(crate) use self::real::*;
 #[cfg(all(loom, feature = "loom"))]
-pub(crate) use loom::{cell::UnsafeCell, sync::atomic};
+#[path = "sync/model.rs"]
+pub(crate) mod atomic;
+#[cfg(all(loom, feature = "loom"))]
+pub(crate) use loom::cell::UnsafeCell;
 /// For what is about a model, not in it.
 #[cfg(all(loom, feature = "loom"))]
 pub(crate) use core::sync::atomic as unmodelled;

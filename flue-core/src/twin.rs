@@ -27,6 +27,7 @@ twins! {
     PushUnreleased,
     LookUnacquired,
     SleepBlind,
+    RouseUnfenced,
     // recv
     MarkerFreed,
     NoLastLook,

@@ -68,7 +68,7 @@ pub fn fails(name: &str, twin: Twin, says: &str, body: fn()) {
         .expect("the test binary runs");
     let said = String::from_utf8_lossy(&child.stderr).into_owned() + &String::from_utf8_lossy(&child.stdout);
     assert!(!child.status.success(), "{name}: not rejected without {twin:?}\n{said}");
-    assert!(said.contains(says), "{name}: rejected without {twin:?}, but not for `{says}`:\n{said}");
+    assert!(said.contains(says), "{name}: rejected without {twin:?}, but not for `{says}` ({}):\n{said}", child.status);
     println!("twin {name}: rejected without {twin:?}");
 }
 

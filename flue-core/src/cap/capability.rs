@@ -120,7 +120,7 @@ impl Capability {
     /// Whether the route is closed or its group dead: for good.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        !self.office.is_open(self.reference)
+        !self.office.is_open(self.reference.route, self.reference.group)
     }
 }
 

@@ -28,7 +28,10 @@ use crate::panics::Panics;
 use crate::payload::{INLINE_BYTES, Owned};
 use crate::reclaim::Pin;
 use crate::route::{Lowered, NoCredit, Route, ahead, is_below};
-use crate::sync::atomic::Ordering::{Acquire, Relaxed};
+use crate::sync::atomic::{
+    Ordering::{Acquire, Relaxed, SeqCst},
+    fence,
+};
 use crate::twin::{self, Twin};
 use core::mem::{ManuallyDrop, MaybeUninit};
 
@@ -94,9 +97,9 @@ impl Office {
 
     /// Whether the route is open and its group alive.
     #[inline(always)]
-    pub(crate) fn is_open(&self, target: Reference) -> bool {
-        let open = self.route(target.route).is_some_and(|r| r.life.is(target.route.generation));
-        open && self.is_living(target.group)
+    pub(crate) fn is_open(&self, route: Address, group: Address) -> bool {
+        let open = self.route(route).is_some_and(|r| r.life.is(route.generation));
+        open && self.is_living(group)
     }
 
     /// The channel of a route, and its index, if the route is open.
@@ -156,20 +159,21 @@ impl Office {
         let target = granted.reference();
         let Some(route) = self.route(target.route) else { return Err(SendError::Closed.into()) };
         let Some(fate) = self.group(target.group) else { return Err(SendError::Closed.into()) };
-        // A closed route has no credit; a dead group is seen when there is none,
-        // or at the commit.
-        self.charge_message(route, target)?;
+        // The node first, so that the two steps on the route's cache line follow
+        // each other. A closed route has no credit; a dead group is seen when
+        // there is none, or at the commit.
         let index = match self.take_node(sender) {
             Ok(index) => index,
-            Err(refused) => {
-                self.uncharge_message(route, target.route);
-                return Err(refused.into());
-            }
+            Err(refused) => return Err(self.no_node(route, target.route, target.group, refused)),
         };
         // SAFETY: taken just now, and claimed until the receiver gives it back.
         let node = unsafe { self.nodes.slot(index) };
         // SAFETY: Private: taken by us, not queued yet.
         unsafe { node.write(|content| content.fill_inline(data)) };
+        if let Err(error) = self.charge_message(route, target.route, target.group) {
+            self.put_back(sender, index);
+            return Err(error.into());
+        }
         match self.commit(sender, route, target, fate, Element::message(index), node) {
             Ok(Pushed::Seen) => Ok(()),
             Ok(Pushed::Sleeping) => {
@@ -178,20 +182,46 @@ impl Office {
             }
             Err(error) => {
                 self.uncharge_message(route, target.route);
-                self.nodes.give_back(index);
+                self.put_back(sender, index);
                 Err(error.into())
             }
         }
     }
 
+    /// Gives a node back that was not used.
+    #[cold]
+    #[inline(never)]
+    fn put_back(&self, sender: Option<View<'_>>, index: u32) {
+        match sender {
+            Some(view) => self.return_nodes(view, core::iter::once(index)),
+            None => self.nodes.give_back(index),
+        }
+    }
+
+    /// There was no node; but that counts only if there is room (rule S1).
+    #[cold]
+    #[inline(never)]
+    fn no_node(&self, route: &Route, address: Address, group: Address, refused: Exhausted) -> Undelivered {
+        if !self.is_open(address, group) {
+            return SendError::Closed.into();
+        }
+        match self.charge_message(route, address, group) {
+            Ok(()) => {
+                self.uncharge_message(route, address);
+                refused.into()
+            }
+            Err(error) => error.into(),
+        }
+    }
+
     /// One message's room.
     #[inline(always)]
-    fn charge_message(&self, route: &Route, target: Reference) -> Result<(), SendError> {
+    fn charge_message(&self, route: &Route, address: Address, group: Address) -> Result<(), SendError> {
         let bound = route.bound.load(Relaxed);
-        match route.credit.raise(target.route.generation, 1, |used| is_below(used, bound)) {
+        match route.credit.raise(address.generation, 1, |used| is_below(used, bound)) {
             Ok(()) => Ok(()),
             Err(NoCredit::Stale) => Err(SendError::Closed),
-            Err(NoCredit::Used(_)) => self.charge_exactly(route, target),
+            Err(NoCredit::Used(_)) => self.charge_exactly(route, address, group),
         }
     }
 
@@ -207,17 +237,17 @@ impl Office {
     /// The bound is only published now and then: looks at what was received.
     #[cold]
     #[inline(never)]
-    fn charge_exactly(&self, route: &Route, target: Reference) -> Result<(), SendError> {
-        if !self.is_open(target) {
+    fn charge_exactly(&self, route: &Route, address: Address, group: Address) -> Result<(), SendError> {
+        if !self.is_open(address, group) {
             return Err(SendError::Closed);
         }
         let pin = self.pin();
-        let (_, channel) = self.channel_of(&pin, target.route).ok_or(SendError::Closed)?;
+        let (_, channel) = self.channel_of(&pin, address).ok_or(SendError::Closed)?;
         let most = channel.limits().messages;
         let fits = |used| ahead(used, channel.received.count()) < most;
-        match route.credit.raise(target.route.generation, 1, fits) {
+        match route.credit.raise(address.generation, 1, fits) {
             Ok(()) => Ok(()),
-            Err(NoCredit::Used(_)) if self.is_open(target) => Err(SendError::Full),
+            Err(NoCredit::Used(_)) if self.is_open(address, group) => Err(SendError::Full),
             Err(_) => Err(SendError::Closed),
         }
     }
@@ -256,7 +286,11 @@ impl Office {
     #[inline(never)]
     fn rouse_receiver(&self, route: &Route, index: u32) {
         // The head showed that the receiver sleeps, so its registration is seen;
-        // if a call since that has ended, it will look.
+        // if a call since that has ended, it will look. Partner of the fence: who
+        // registers, before it looks; else it may have looked, and we see it notified still.
+        if !twin::is(Twin::RouseUnfenced) {
+            fence(SeqCst);
+        }
         if route.wake.is_notified() {
             return;
         }
@@ -301,11 +335,11 @@ impl Office {
         let target = granted.reference();
         let route = self.route(target.route).ok_or(SendError::Closed)?;
         let fate = self.group(target.group).ok_or(SendError::Closed)?;
-        if !self.is_open(target) {
+        if !self.is_open(target.route, target.group) {
             return Err(SendError::Closed.into());
         }
         let mut reserved = Reserved::new(self, sender, route, target.route);
-        reserved.charge(target, letter.weight(), attached.len() as u32)?;
+        reserved.charge(target.group, letter.weight(), attached.len() as u32)?;
         let index = reserved.node()?;
         // SAFETY: taken just now; Private until it is committed.
         let node = unsafe { self.nodes.slot(index) };
@@ -453,9 +487,9 @@ impl<'r> Reserved<'r> {
     }
 
     /// Room in the mailbox.
-    fn charge(&mut self, target: Reference, bytes: u32, handles: u32) -> Result<(), SendError> {
+    fn charge(&mut self, group: Address, bytes: u32, handles: u32) -> Result<(), SendError> {
         let (route, generation) = (self.route, self.address.generation);
-        self.office.charge_message(route, target)?;
+        self.office.charge_message(route, self.address, group)?;
         self.message = true;
         if bytes == 0 && handles == 0 {
             return Ok(());

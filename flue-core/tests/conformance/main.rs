@@ -186,9 +186,16 @@ fn conform<B: Build>() {
 }
 
 /// Leaves out of a failing sequence what it fails without, and says how the rest fails.
-fn shortest<B: Build>(setup: Setup, mut ops: Vec<Op>) -> String {
+fn shortest<B: Build>(mut setup: Setup, mut ops: Vec<Op>) -> String {
     let mut report = run::<B>(setup, &ops).unwrap_or_else(|| "only once".to_owned());
     loop {
+        let fewer = (0..setup.processes).map(|processes| Setup { processes, ..setup });
+        for simpler in fewer.chain([Setup { chained: false, ..setup }]) {
+            if let Some(failure) = run::<B>(simpler, &ops) {
+                (setup, report) = (simpler, failure);
+                break;
+            }
+        }
         let length = ops.len();
         for index in (0..length).rev() {
             let fewer = [&ops[..index], &ops[index + 1..]].concat();

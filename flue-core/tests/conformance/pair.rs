@@ -349,8 +349,9 @@ impl Pair {
     }
 
     /// Every waker that had to be called was called. Others may have been (rule R4), but not
-    /// before those of senders who came earlier (rule S6).
-    pub fn check_wakes(&mut self) {
+    /// before those of senders who came earlier (rule S6), and not by `nothing` having happened:
+    /// those who wait would keep each other busy.
+    pub fn check_wakes(&mut self, nothing: bool) {
         for wake in self.spec.take_wakes() {
             let waker = match wake {
                 Wake::Receiver(mailbox) => &self.places[&mailbox].waker,
@@ -362,6 +363,7 @@ impl Pair {
         }
         let called = self.waiters.iter().filter(|waiter| waiter.waker.was_called());
         let mut called: Vec<spec::Wait> = called.map(|waiter| waiter.id).collect();
+        assert!(!nothing || called.is_empty(), "woke {called:?} for nothing");
         while let Some(next) = called.iter().position(|&wait| self.spec.woken_early(wait)) {
             called.remove(next);
         }

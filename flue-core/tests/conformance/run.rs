@@ -333,6 +333,6 @@ impl Pair {
             Op::Mix(mixture) => self.mix(mixture, lent),
             Op::Reclaim => self.office.reclaim(),
         }
-        self.check_wakes();
+        self.check_wakes(false);
     }
 }

@@ -123,6 +123,7 @@ impl Pair {
         };
         let spec = self.spec.send(&self.outgoing(message));
         self.agree(format!("send {}", message.describe()), real.translate(), spec);
+        self.check_wakes(spec.is_err());
     }
 
     pub fn poll_send(&mut self, index: usize, message: Addressed, lent: Lent<'_>) {
@@ -156,6 +157,7 @@ impl Pair {
         self.waiters[index].real = wait;
         self.waiters[index].waits_for = spec.is_pending().then_some(message);
         self.agree(what, real.map(Translate::translate), spec);
+        self.check_wakes(spec.is_pending());
     }
 
     /// Receives on both sides, does what is to be done `meanwhile`, and ends the guard.

@@ -1,6 +1,5 @@
 //! Deaths: every CPU makes a victim process, watches and links its neighbour's, and all of them race.
 
-use core::hint::spin_loop;
 use core::sync::atomic::Ordering;
 
 use flue_core::{
@@ -10,6 +9,7 @@ use flue_core::{
 
 use super::{CPUS, DEAD, Member, SIGNALS, VICTIMS, meet};
 use crate::process::{EVERYTHING, Process};
+use crate::sync::relax;
 
 const ROUNDS: u64 = 2_000;
 
@@ -46,7 +46,7 @@ impl Member {
                     .table
                     .send(scene.neighbour, b"still there?", &[scene.neighbour])
                 {
-                    Ok(()) | Err(SendError::Full) => spin_loop(),
+                    Ok(()) | Err(SendError::Full) => relax(),
                     Err(SendError::Closed) => break,
                     Err(error) => panic!("send: {error}"),
                 }

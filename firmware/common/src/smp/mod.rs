@@ -11,7 +11,6 @@
 mod deaths;
 
 use core::future::poll_fn;
-use core::hint::spin_loop;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use flue_core::{
@@ -21,7 +20,7 @@ use flue_core::{
 #[cfg(not(feature = "heap"))]
 use crate::process::own_handles;
 use crate::process::{Process, limits};
-use crate::sync::{Barrier, Lock};
+use crate::sync::{Barrier, Lock, relax};
 use crate::wake::{Flag, block_on};
 use crate::{println, tour};
 
@@ -154,7 +153,7 @@ fn volley(side: u64, nanoseconds: fn() -> u64) -> u64 {
             match BALL.load(Ordering::Acquire) {
                 OVER => return best,
                 ball if ball == 2 * round + side => break,
-                _ => spin_loop(),
+                _ => relax(),
             }
         }
         if side == 0 && round > ROUNDS && best < PARALLEL {
@@ -271,7 +270,7 @@ impl Member {
                 break;
             }
             if !busy {
-                spin_loop();
+                relax();
             }
         }
         self.process.table.release(me).unwrap();
@@ -400,7 +399,7 @@ impl Member {
                     return number(message.data());
                 }
                 Ok(_) => unreachable!(),
-                Err(TryRecvError::Empty) => spin_loop(),
+                Err(TryRecvError::Empty) => relax(),
                 Err(error) => panic!("receive: {error}"),
             }
         }
