@@ -264,6 +264,11 @@ impl Monitor {
         }
     }
 
+    /// Whether it is armed, or fired and not yet received.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.load().is_pending()
+    }
+
     /// Fires it if it is armed and watches `observed`.
     fn fire(&self, observed: Address, reason: DownReason, by: Firer) -> bool {
         let fired = |word: Word| {
@@ -549,6 +554,10 @@ impl Mailbox {
         if is_late && monitor.fire(observed.route, DownReason::Gone, Firer::Closer) {
             office.queue_down(index, monitor);
             office.let_go_of_monitor(index, monitor, HELD);
+            // The owner may have a task that waits to receive.
+            let mut panics = Panics::new();
+            office.wake_receiver(key.observer, &mut panics);
+            panics.resume();
         }
         Ok(MonitorId { number, record: index })
     }

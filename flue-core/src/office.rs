@@ -183,7 +183,7 @@ impl PostOffice {
             groups: self.groups.live(),
             tables: self.tables.live(),
             buffers: self.nodes.live(),
-            monitors: self.monitors.live(),
+            monitors: self.monitors.each(&pin).filter(|(_, monitor)| monitor.is_pending()).count(),
             links: self.links.live(),
             ..Stats::default()
         };

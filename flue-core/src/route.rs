@@ -218,6 +218,11 @@ impl Share {
         self.step(generation, raised).map(drop)
     }
 
+    /// Whether `by` more would be within `limit` now.
+    pub(crate) fn has_room(&self, by: u32, limit: u32) -> bool {
+        HELD.get(self.0.load(Acquire)) + by as usize <= limit as usize
+    }
+
     /// Lowers the count by `by`.
     pub(crate) fn lower(&self, generation: Generation, by: u32) -> Lowered {
         let lowered = |seen| Some(HELD.set(seen, HELD.get(seen).wrapping_sub(by as usize)));

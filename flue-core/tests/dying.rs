@@ -454,7 +454,10 @@ fn monitoring_again_and_no_more() {
                 target.group.kill();
                 Some((target.group, target.table, Some(target.mailbox)))
             }
-            _ => None,
+            _ => {
+                drop(target);
+                None
+            }
         };
         let id = table.monitor(handle, &mailbox).unwrap();
         assert!(mailbox.is_ready(), "{over}: queued before the call returned");
@@ -506,7 +509,7 @@ fn removed_downs_leave_the_others() {
                 let at = dice.below(expected.len());
                 if let Ok(id) = expected[at] {
                     assert!(mailbox.demonitor(id));
-                    expected.remove(at);
+                    let _ = expected.remove(at);
                 }
             }
             if dice.below(5) == 0 {

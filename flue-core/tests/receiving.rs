@@ -441,7 +441,7 @@ fn wakers_may_call_back() {
     };
     assert!(poll(&mut mailbox, &waker).is_pending());
     to.send(b"to the sleeper", &[]).unwrap();
-    assert_eq!(calls.load(SeqCst), 1);
+    assert!(calls.load(SeqCst) >= 1);
     assert!(other.group.is_dead());
     assert_eq!(data(&mut mailbox), b"to the sleeper");
     assert_eq!(data(&mut mailbox), b"from the waker");

@@ -53,14 +53,20 @@ trait Library: 'static {
     const NAME: &'static str;
     /// What the actors run on.
     type Runtime: Runtime;
+    /// What whoever tells and asks has of its own, for all actors.
+    type Client: Default;
     /// The way to an actor.
     type Address;
     /// Starts an actor.
-    fn start() -> impl Future<Output = Self::Address>;
+    fn start(client: &Self::Client) -> impl Future<Output = Self::Address>;
     /// Tells it to count `amount`.
-    fn tell(actor: &mut Self::Address, amount: u64) -> impl Future<Output = ()>;
+    fn tell(client: &Self::Client, actor: &Self::Address, amount: u64) -> impl Future<Output = ()>;
     /// Tells it to count `amount` and asks for the sum.
-    fn ask(actor: &mut Self::Address, amount: u64) -> impl Future<Output = u64>;
+    fn ask(
+        client: &mut Self::Client,
+        actor: &Self::Address,
+        amount: u64,
+    ) -> impl Future<Output = u64>;
 }
 
 /// Something that runs actors on this thread.
@@ -89,18 +95,19 @@ impl Runtime for actix::SystemRunner {
 
 fn tell<L: Library>() -> Window {
     let runtime = L::Runtime::new();
-    let mut actor = runtime.run(L::start());
+    let mut client = L::Client::default();
+    let actor = runtime.run(L::start(&client));
     Box::new(move |turns| {
         runtime.run(async {
-            let mut expected = L::ask(&mut actor, 0).await;
+            let mut expected = L::ask(&mut client, &actor, 0).await;
             let start = Instant::now();
             for _ in 0..turns {
                 for _ in 0..TOLD {
-                    L::tell(&mut actor, black_box(1)).await;
+                    L::tell(&client, &actor, black_box(1)).await;
                 }
                 expected += TOLD;
                 // One question is enough where it waits its turn; xtra lets it pass some that were told.
-                while L::ask(&mut actor, 0).await < expected {}
+                while L::ask(&mut client, &actor, 0).await < expected {}
             }
             start.elapsed()
         })
@@ -109,13 +116,14 @@ fn tell<L: Library>() -> Window {
 
 fn ask<L: Library>() -> Window {
     let runtime = L::Runtime::new();
-    let mut actor = runtime.run(L::start());
+    let mut client = L::Client::default();
+    let actor = runtime.run(L::start(&client));
     Box::new(move |turns| {
         runtime.run(async {
-            L::ask(&mut actor, 0).await;
+            L::ask(&mut client, &actor, 0).await;
             let start = Instant::now();
             for _ in 0..turns {
-                black_box(L::ask(&mut actor, black_box(1)).await);
+                black_box(L::ask(&mut client, &actor, black_box(1)).await);
             }
             start.elapsed()
         })
@@ -124,11 +132,12 @@ fn ask<L: Library>() -> Window {
 
 fn idle<L: Library>() -> f64 {
     let runtime = L::Runtime::new();
+    let mut client = L::Client::default();
     each_of(IDLE, |_| {
         runtime.run(async {
-            let mut actor = L::start().await;
+            let actor = L::start(&client).await;
             // One question, so that it is surely running.
-            L::ask(&mut actor, 0).await;
+            L::ask(&mut client, &actor, 0).await;
             actor
         })
     })
@@ -136,11 +145,27 @@ fn idle<L: Library>() -> f64 {
 
 struct Flue;
 
-/// A client's way to an actor.
-struct FlueAddress {
-    client: ours::Process,
-    actor: Handle,
+/// A process that tells and asks, and the capability to answer it.
+struct FlueClient {
+    office: PostOffice,
+    process: ours::Process,
     reply: Handle,
+}
+
+impl Default for FlueClient {
+    fn default() -> Self {
+        let office = PostOffice::new();
+        let process = ours::Process::new(&office);
+        let reply = process
+            .mailbox
+            .export(Permissions::SEND)
+            .expect("the table has room");
+        Self {
+            office,
+            process,
+            reply,
+        }
+    }
 }
 
 /// Counts what it is told; answers where an answer is expected.
@@ -156,50 +181,33 @@ async fn flue_actor(table: Table, mut mailbox: Mailbox) {
     }
 }
 
-thread_local! {
-    /// The office of all the actors of this thread.
-    static OFFICE: PostOffice = PostOffice::new();
-}
-
 impl Library for Flue {
     const NAME: &'static str = FLUE;
     type Runtime = tokio::runtime::Runtime;
-    type Address = FlueAddress;
-    async fn start() -> FlueAddress {
-        let office = OFFICE.with(PostOffice::clone);
-        let (client, actor) = (ours::Process::new(&office), ours::Process::new(&office));
-        let to = client.granted(&actor.mailbox, Permissions::SEND);
-        let reply = client
-            .mailbox
-            .export(Permissions::SEND)
-            .expect("the table has room");
+    type Client = FlueClient;
+    type Address = Handle;
+    async fn start(client: &FlueClient) -> Handle {
+        let actor = ours::Process::new(&client.office);
+        let to = client.process.granted(&actor.mailbox, Permissions::SEND);
         tokio::spawn(flue_actor(actor.table, actor.mailbox));
-        FlueAddress {
-            client,
-            actor: to,
-            reply,
-        }
+        to
     }
     #[inline]
-    async fn tell(address: &mut FlueAddress, amount: u64) {
-        address
-            .client
-            .table
-            .send(address.actor, &amount.to_ne_bytes(), &[])
-            .expect("the actor lives");
-    }
-    #[inline]
-    async fn ask(address: &mut FlueAddress, amount: u64) -> u64 {
-        let FlueAddress {
-            client,
-            actor,
-            reply,
-        } = address;
+    async fn tell(client: &FlueClient, actor: &Handle, amount: u64) {
         client
+            .process
+            .table
+            .send(*actor, &amount.to_ne_bytes(), &[])
+            .expect(ALIVE);
+    }
+    #[inline]
+    async fn ask(client: &mut FlueClient, actor: &Handle, amount: u64) -> u64 {
+        let FlueClient { process, reply, .. } = client;
+        process
             .table
             .send(*actor, &amount.to_ne_bytes(), &[*reply])
-            .expect("the actor lives");
-        match client.mailbox.recv_async().await {
+            .expect(ALIVE);
+        match process.mailbox.recv_async().await {
             Ok(Signal::Message(answer)) => answer.data().try_into().map_or(0, u64::from_ne_bytes),
             _ => 0,
         }
@@ -243,16 +251,17 @@ impl actix::Handler<Ask> for ActixActor {
 impl Library for Actix {
     const NAME: &'static str = "actix";
     type Runtime = actix::SystemRunner;
+    type Client = ();
     type Address = actix::Addr<ActixActor>;
-    async fn start() -> Self::Address {
+    async fn start((): &()) -> Self::Address {
         actix::Actor::start(ActixActor(0))
     }
     #[inline]
-    async fn tell(actor: &mut Self::Address, amount: u64) {
+    async fn tell((): &(), actor: &Self::Address, amount: u64) {
         actor.do_send(Tell(amount));
     }
     #[inline]
-    async fn ask(actor: &mut Self::Address, amount: u64) -> u64 {
+    async fn ask((): &mut (), actor: &Self::Address, amount: u64) -> u64 {
         actor.send(Ask(amount)).await.expect(ALIVE)
     }
 }
@@ -277,16 +286,17 @@ impl xtra::Handler<Ask> for XtraActor {
 impl Library for Xtra {
     const NAME: &'static str = "xtra";
     type Runtime = tokio::runtime::Runtime;
+    type Client = ();
     type Address = xtra::Address<XtraActor>;
-    async fn start() -> Self::Address {
+    async fn start((): &()) -> Self::Address {
         xtra::spawn_tokio(XtraActor(0), xtra::Mailbox::unbounded())
     }
     #[inline]
-    async fn tell(actor: &mut Self::Address, amount: u64) {
+    async fn tell((): &(), actor: &Self::Address, amount: u64) {
         drop(actor.send(Tell(amount)).detach().await.expect(ALIVE));
     }
     #[inline]
-    async fn ask(actor: &mut Self::Address, amount: u64) -> u64 {
+    async fn ask((): &mut (), actor: &Self::Address, amount: u64) -> u64 {
         actor.send(Ask(amount)).await.expect(ALIVE)
     }
 }
@@ -315,16 +325,17 @@ impl kameo::message::Message<Ask> for KameoActor {
 impl Library for Kameo {
     const NAME: &'static str = "kameo";
     type Runtime = tokio::runtime::Runtime;
+    type Client = ();
     type Address = kameo::actor::ActorRef<KameoActor>;
-    async fn start() -> Self::Address {
+    async fn start((): &()) -> Self::Address {
         kameo::actor::Spawn::spawn_with_mailbox(KameoActor(0), kameo::mailbox::unbounded())
     }
     #[inline]
-    async fn tell(actor: &mut Self::Address, amount: u64) {
+    async fn tell((): &(), actor: &Self::Address, amount: u64) {
         actor.tell(Tell(amount)).await.expect(ALIVE);
     }
     #[inline]
-    async fn ask(actor: &mut Self::Address, amount: u64) -> u64 {
+    async fn ask((): &mut (), actor: &Self::Address, amount: u64) -> u64 {
         actor.ask(Ask(amount)).await.expect(ALIVE)
     }
 }
@@ -367,19 +378,20 @@ impl ractor::Actor for RactorActor {
 impl Library for Ractor {
     const NAME: &'static str = "ractor";
     type Runtime = tokio::runtime::Runtime;
+    type Client = ();
     type Address = ractor::ActorRef<RactorMessage>;
-    async fn start() -> Self::Address {
+    async fn start((): &()) -> Self::Address {
         ractor::Actor::spawn(None, RactorActor, ())
             .await
             .expect("it has no name to clash")
             .0
     }
     #[inline]
-    async fn tell(actor: &mut Self::Address, amount: u64) {
+    async fn tell((): &(), actor: &Self::Address, amount: u64) {
         actor.cast(RactorMessage::Tell(amount)).expect(ALIVE);
     }
     #[inline]
-    async fn ask(actor: &mut Self::Address, amount: u64) -> u64 {
+    async fn ask((): &mut (), actor: &Self::Address, amount: u64) -> u64 {
         ractor::call!(actor, RactorMessage::Ask, amount).expect(ALIVE)
     }
 }

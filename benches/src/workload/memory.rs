@@ -400,7 +400,9 @@ fn flue_burst(shape: &str, processes: usize) -> f64 {
     let ((), heap) = heap::of(|| {
         match shape {
             BURST => drop((0..processes).map(|_| create()).collect::<Vec<_>>()),
-            _ => (0..processes).for_each(|_| drop(create())),
+            _ => (0..processes).for_each(|_| {
+                create();
+            }),
         }
         // Garbage of the last epochs needs a few more of them.
         (0..16).for_each(|_| office.reclaim());

@@ -247,9 +247,14 @@ impl Office {
         let fits = |used| ahead(used, channel.received.count()) < most;
         match route.credit.raise(address.generation, 1, fits) {
             Ok(()) => Ok(()),
-            Err(NoCredit::Used(_)) if self.is_open(address, group) => Err(SendError::Full),
-            Err(_) => Err(SendError::Closed),
+            Err(NoCredit::Used(_)) => Err(self.full_or_closed(address, group)),
+            Err(NoCredit::Stale) => Err(SendError::Closed),
         }
+    }
+
+    /// Why there was no room.
+    fn full_or_closed(&self, address: Address, group: Address) -> SendError {
+        if self.is_open(address, group) { SendError::Full } else { SendError::Closed }
     }
 
     /// Publishes a filled node, under the commit rule.
@@ -489,21 +494,30 @@ impl<'r> Reserved<'r> {
     /// Room in the mailbox.
     fn charge(&mut self, group: Address, bytes: u32, handles: u32) -> Result<(), SendError> {
         let (route, generation) = (self.route, self.address.generation);
-        self.office.charge_message(route, self.address, group)?;
-        self.message = true;
         if bytes == 0 && handles == 0 {
+            self.office.charge_message(route, self.address, group)?;
+            self.message = true;
             return Ok(());
         }
         let pin = self.office.pin();
         let (at, channel) = self.office.channel_of(&pin, self.address).ok_or(SendError::Closed)?;
         let limits = channel.limits();
+        let Some(life) = channel.life.living() else { return Err(SendError::Closed) };
+        if !route.life.is(generation) {
+            return Err(SendError::Closed); // Then `life` is its mailbox's no more.
+        }
         let full = |refused| if refused == NoCredit::Stale { SendError::Closed } else { SendError::Full };
+        let fits = |used: u32| used.checked_add(bytes).is_some_and(|sum| sum <= limits.bytes);
+        // Looked at before anything is taken: giving back wakes who waits for
+        // it, and a sender that waits would wake itself for ever.
+        if (bytes > 0 && !fits(channel.bytes.count()))
+            || (handles > 0 && !route.share.has_room(handles, limits.handles))
+        {
+            return Err(self.office.full_or_closed(self.address, group));
+        }
+        self.office.charge_message(route, self.address, group)?;
+        self.message = true;
         if bytes > 0 {
-            let Some(life) = channel.life.living() else { return Err(SendError::Closed) };
-            if !route.life.is(generation) {
-                return Err(SendError::Closed); // Then `life` is its mailbox's no more.
-            }
-            let fits = |used: u32| used.checked_add(bytes).is_some_and(|sum| sum <= limits.bytes);
             channel.bytes.raise(life, bytes, fits).map_err(full)?;
             self.bytes = bytes;
             self.channel = Address { index: at, generation: life };

@@ -444,6 +444,9 @@ impl Mailbox {
             if element != self.marker || twin::is(Twin::MarkerFreed) {
                 self.free(element);
             }
+            if twin::is(Twin::MarkerFreed) {
+                self.flush_spare();
+            }
         } else {
             self.settle_owned(element, node);
         }

@@ -242,7 +242,7 @@ impl Pair {
     pub fn allege(&self, table: spec::Table, alleged: Alleged) -> (Handle, spec::Handle) {
         let names = &self.names[&table];
         let live = || self.spec.handles(table).iter().map(|handle| names.of_spec[handle]).collect();
-        let seen = |names: &Names| names.of_real.keys().copied().collect::<Vec<Handle>>();
+        let seen = |names: &Names| names.of_spec.values().copied().collect::<Vec<Handle>>();
         let (pick, from, distance) = match alleged {
             Alleged::Live(pick) => (pick, live(), 0),
             Alleged::Stale(pick) => (pick, seen(names), 0),

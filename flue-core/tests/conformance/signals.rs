@@ -185,6 +185,7 @@ impl Pair {
         let is_pending = !matches!(asking, Asking::Try) && self.spec.poll_ready(mailbox).is_pending();
         let spec = if is_pending { Poll::Pending } else { Poll::Ready(self.spec.try_recv(mailbox)) };
         self.log.push(format!("{what} -> {spec:?}"));
+        self.check_wakes(false);
         let (signal, guard) = match (received, spec) {
             (Poll::Ready(Ok(signal)), Poll::Ready(Ok(guard))) => (signal, guard),
             (real, spec) => {

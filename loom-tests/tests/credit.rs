@@ -1,0 +1,206 @@
+//! Models of credits: what a mailbox has room for, exactly.
+#![cfg(loom)]
+
+use flue_core::internals::{Credit, Share};
+use flue_core::{MailboxLimits, Permissions, SendError, Signal, TableError, TryRecvError};
+use loom::thread;
+use loom_tests::{model, office, room};
+use std::cell::Cell;
+use std::sync::Arc;
+
+model! {
+    /// The word alone: two senders, room for one.
+    fn charge_races_charge() {
+        let credit = Arc::new(Credit::open(1));
+        let other = thread::spawn({
+            let credit = credit.clone();
+            move || credit.raise(1, 1)
+        });
+        let mine = credit.raise(1, 1);
+        assert!(mine ^ other.join().unwrap(), "more than there was room for");
+        assert_eq!(credit.count(), 1);
+    }
+    /// A count that is read and then written.
+    twin fails_in_two_steps: CreditInTwoSteps says "more than there was room for";
+}
+
+model! {
+    /// The word alone: a sender that slept through the end of its route charges
+    /// nobody else: the count carries the generation.
+    fn charge_races_reopen() {
+        let credit = Arc::new(Credit::open(1));
+        let stale = thread::spawn({
+            let credit = credit.clone();
+            move || {
+                if credit.raise(1, 4) {
+                    credit.lower(1);
+                }
+            }
+        });
+        credit.reopen(3);
+        assert!(credit.raise(3, 1), "somebody else's charge");
+        stale.join().unwrap();
+        assert_eq!(credit.count(), 1);
+    }
+    twin fails_without_generation: CreditUnversioned says "somebody else's charge";
+}
+
+model! {
+    /// The word alone: what is given back while the share closes is given back
+    /// once, to the mailbox's share or to the table that takes it over.
+    fn repay_races_close_of_share() {
+        let share = Arc::new(Share::open(1));
+        assert!(share.raise(1, 2) && share.raise(1, 2));
+        let other = thread::spawn({
+            let share = share.clone();
+            move || i64::from(share.lower(1).is_none())
+        });
+        let taken_over = Cell::new(0);
+        share.close(1, |change| taken_over.set(taken_over.get() + change));
+        // Two were used; one is given back, to whom it is charged then.
+        assert_eq!(taken_over.get() - other.join().unwrap(), 1, "a slot paid twice, or never");
+    }
+    twin fails_without_generation: ShareUnversioned says "a slot paid twice, or never";
+}
+
+model! {
+    /// The word alone: who waits for some of the share is seen, or sees it.
+    fn repay_races_wait_for_share() {
+        let share = Arc::new(Share::open(1));
+        assert!(share.raise(1, 1));
+        let other = thread::spawn({
+            let share = share.clone();
+            move || share.lower(1)
+        });
+        share.await_it(1);
+        let has_room = share.raise(1, 1);
+        assert!(other.join().unwrap() == Some(true) || has_room, "a lost wake");
+    }
+}
+
+model! {
+    /// Rule S3: two senders race for the last place. One is accepted, the other
+    /// told that it is full.
+    fn send_races_send_to_the_last_place() {
+        let office = office();
+        let table = office.create_table().unwrap();
+        let group = office.create_group().unwrap();
+        let mut mailbox = group.create_mailbox_with(&table, room(1)).unwrap();
+        let to = mailbox.export(Permissions::SEND).unwrap();
+        let other = thread::spawn({
+            let table = table.clone();
+            move || table.send(to, &[1], &[])
+        });
+        let results = [table.send(to, &[0], &[]), other.join().unwrap()];
+        let accepted = results.iter().filter(|result| result.is_ok()).count();
+        assert_eq!(accepted, 1, "{results:?}");
+        assert!(results.contains(&Err(SendError::Full)));
+        let Ok(Signal::Message(message)) = mailbox.try_recv() else { panic!("nothing") };
+        assert_eq!(results[usize::from(message.data()[0])], Ok(()));
+        drop(message);
+        assert_eq!(mailbox.try_recv().unwrap_err(), TryRecvError::Empty);
+    }
+    twin fails_in_two_steps: CreditInTwoSteps says "assertion";
+}
+
+model! {
+    /// Rule S3: while one message is received another is sent; `Full` is told
+    /// only if it was full, and no more fit than may.
+    fn send_races_receive_of_the_last_place() {
+        let office = office();
+        let table = office.create_table().unwrap();
+        let group = office.create_group().unwrap();
+        let mut mailbox = group.create_mailbox_with(&table, room(1)).unwrap();
+        let to = mailbox.export(Permissions::SEND).unwrap();
+        table.send(to, &[0], &[]).unwrap();
+        let sender = thread::spawn({
+            let table = table.clone();
+            move || table.send(to, &[1], &[])
+        });
+        drop(mailbox.try_recv().expect("a message"));
+        let sent = sender.join().unwrap();
+        let last = table.send(to, &[2], &[]);
+        assert_eq!(last.is_ok(), sent.is_err(), "{sent:?} {last:?}");
+        assert_eq!(mailbox.len(), 1);
+    }
+}
+
+model! {
+    /// Rule S2: attached capabilities are charged to the mailbox's share, which
+    /// two senders never exceed.
+    fn attach_races_attach() {
+        let office = office();
+        let table = office.create_table().unwrap();
+        let group = office.create_group().unwrap();
+        let mut limits = room(4);
+        limits.handles = 1;
+        let mut mailbox = group.create_mailbox_with(&table, limits).unwrap();
+        let to = mailbox.export(Permissions::SEND).unwrap();
+        let send = {
+            let table = table.clone();
+            move || table.send(to, &[], &[to])
+        };
+        let other = thread::spawn(send.clone());
+        let results = [send(), other.join().unwrap()];
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
+        assert!(results.contains(&Err(SendError::Full)));
+        drop(mailbox.try_recv().expect("a message"));
+        assert_eq!(send(), Ok(()), "the share was not given back");
+    }
+}
+
+model! {
+    /// Rule S2: a handle that was taken is charged to its mailbox until it is
+    /// released; when both end at once the table is charged nothing.
+    fn release_races_close() {
+        let office = office();
+        let mut own = flue_core::Limits::default();
+        own.handles_per_table = 1;
+        let office_of_one = flue_core::PostOffice::with_limits(own);
+        drop(office);
+        let table = office_of_one.create_table().unwrap();
+        let group = office_of_one.create_group().unwrap();
+        let mut limits: MailboxLimits = room(4);
+        limits.handles = 1;
+        let mut mailbox = group.create_mailbox_with(&table, limits).unwrap();
+        let other = group.create_mailbox_with(&table, room(1)).unwrap();
+        let all = mailbox.capability(Permissions::all());
+        all.send(&[], &[&other.capability(Permissions::SEND)]).unwrap();
+        let Ok(Signal::Message(mut message)) = mailbox.try_recv() else { panic!("nothing") };
+        let taken = message.take_handles().next().unwrap();
+        drop(message);
+        let releaser = thread::spawn({
+            let table = table.clone();
+            move || table.release(taken).unwrap()
+        });
+        mailbox.close();
+        releaser.join().unwrap();
+        // The table's own one place is free, and there is no other.
+        table.insert(&all).unwrap();
+        let more = table.insert(&other.capability(Permissions::KILL));
+        assert_eq!(more, Err(TableError::Full), "a place too many");
+    }
+    twin fails_without_generation: ShareUnversioned says "";
+}
+
+model! {
+    /// Bytes that are not inline: two senders never have more waiting than may.
+    fn bytes_race_bytes() {
+        let office = office();
+        let table = office.create_table().unwrap();
+        let group = office.create_group().unwrap();
+        let mut limits = room(4);
+        limits.bytes = 100;
+        let mut mailbox = group.create_mailbox_with(&table, limits).unwrap();
+        let to = mailbox.export(Permissions::SEND).unwrap();
+        let send = {
+            let table = table.clone();
+            move || table.send(to, &[7; 60], &[])
+        };
+        let other = thread::spawn(send.clone());
+        let results = [send(), other.join().unwrap()];
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
+        drop(mailbox.try_recv().expect("a message"));
+        assert_eq!(send(), Ok(()), "the bytes were not given back");
+    }
+}
