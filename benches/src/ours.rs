@@ -1,6 +1,11 @@
 //! Flue's side of the workloads: the few objects nearly all of them start with.
 
-use flue_core::{Capability, Handle, Mailbox, Permissions, PostOffice, RouteGroup, Signal, Table};
+use flue_core::{
+    Capability, Handle, Mailbox, MailboxLimits, Permissions, PostOffice, RouteGroup, Signal, Table,
+};
+
+/// The attached capabilities that a mailbox among very many may have waiting.
+const SHARE: u32 = 8;
 
 /// A group, its table, and one mailbox.
 #[derive(Debug)]
@@ -24,6 +29,21 @@ impl Process {
             table,
             mailbox,
         }
+    }
+
+    /// One more mailbox of this process.
+    pub fn open(&self) -> Mailbox {
+        // A small share of capabilities: the default one, a million times, is more than a table holds.
+        let mut limits = MailboxLimits::default();
+        limits.handles = SHARE;
+        self.group
+            .create_mailbox_with(&self.table, limits)
+            .expect("within the limits")
+    }
+
+    /// Very many mailboxes of this process.
+    pub fn crowd(&self, mailboxes: usize) -> Vec<Mailbox> {
+        (0..mailboxes).map(|_| self.open()).collect()
     }
 
     /// Lets this process do `permissions` to `other`.

@@ -292,8 +292,11 @@ impl Index {
                 if before.load() != seen && !twin::is(Twin::IndexUnvalidated) {
                     continue 'again; // Ordering 2.
                 }
+                // A record that was living when its key was read may be marked by
+                // now; nothing is changed behind a marked link but by unlinking it.
+                let is_marked = next.is_marked() && !twin::is(Twin::MarkOverlooked);
                 match at {
-                    Some((index, None)) => {
+                    Some((index, found)) if found.is_none() || is_marked => {
                         if !next.is_marked() && !after.change(next, next.marked()) {
                             continue 'again;
                         }
@@ -314,7 +317,7 @@ impl Index {
                             return Place::At(index);
                         }
                     }
-                    None => {}
+                    Some((_, None)) | None => {}
                 }
                 before = after;
                 seen = next;

@@ -102,7 +102,7 @@ impl Credit {
 
     /// Starts counting at 0 for `generation`. The caller holds the slot's claim.
     pub(crate) fn open(&self, generation: Generation) {
-        self.0.store(VERSION.set(0, generation as usize), Release);
+        self.0.swap(VERSION.set(0, generation as usize), AcqRel); // A step, as late senders' are.
     }
 
     /// Raises the count by `by` if `fits` says so of the count before.
@@ -189,7 +189,7 @@ impl Share {
 
     /// Starts counting at 0 for `generation`. The caller holds the slot's claim.
     pub(crate) fn open(&self, generation: Generation) {
-        self.0.store(VERSION.set(0, generation as usize), Release);
+        self.0.swap(VERSION.set(0, generation as usize), AcqRel); // A step, as late senders' are.
     }
 
     fn step(&self, generation: Generation, step: impl Fn(usize) -> Option<usize>) -> Result<usize, NoCredit> {

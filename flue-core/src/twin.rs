@@ -30,14 +30,12 @@ twins! {
     RouseUnfenced,
     // recv
     MarkerFreed,
-    NoLastLook,
     // credit
     CreditInTwoSteps,
     CreditUnversioned,
     ShareUnversioned,
     // life, group
     EndInTwoSteps,
-    EndUnreleased,
     LinkUnfenced,
     LinkUnchecked,
     KillUnfenced,
@@ -47,19 +45,18 @@ twins! {
     CloseUnfenced,
     // wake
     BusyDespiteCallers,
-    ReadyForgetsCall,
+    CallUnstepped,
     LeaveIgnoresRegistration,
     // index, entry
     IndexUnvalidated,
     LinkUntagged,
+    MarkOverlooked,
+    ObserverUnversioned,
     EntryUnvalidated,
-    PublishedBeforeListed,
     // arena, magazine
     ClaimUnacquired,
     GiveBackUnreleased,
     ClaimInTwoSteps,
-    InstallUnreleased,
-    RetireUnclaimed,
     MagazineKeepsVersion,
     FillUnclaimed,
     Unpinned,

@@ -54,7 +54,7 @@ fn limits_of_an_office() {
         drop((groups, tables));
     }
     // Buffers: every message of every mailbox counts, attachments take more.
-    let office = with(|all| all.messages = 40);
+    let office = with(|all| all.messages = 400);
     let mut one = process(&office);
     let mut two = process(&office);
     let (to_one, to_two) = (one.mailbox.capability(Permissions::SEND), two.mailbox.capability(Permissions::SEND));
@@ -62,14 +62,14 @@ fn limits_of_an_office() {
         let mut sent = 0;
         while to_one.send(b"x", &[]).is_ok() && to_two.send(b"x", &[]).is_ok() {
             sent += 2;
-            assert!(sent <= 40);
+            assert!(sent <= 400);
         }
-        assert!(sent >= 36, "no more than a few are kept at hand: {sent}");
+        assert!(sent >= 400 - 2 * 16, "no more than a few are kept at hand: {sent}");
         assert_eq!(to_two.send(b"x", &[]), Err(SendError::Full));
         let mut cx = Context::from_waker(Waker::noop());
         let polled = to_two.poll_send(&mut cx, &mut SendWait::new(), b"x", &[]);
         assert_eq!(polled, Poll::Ready(Err(SendError::Full)), "nobody waits for the office");
-        assert!(office.stats().buffers <= 40);
+        assert!(office.stats().buffers <= 400);
         for p in [&mut one, &mut two] {
             while p.mailbox.try_recv().is_ok() {}
             // What it held for its receiver goes back when that falls asleep.

@@ -11,7 +11,7 @@ use flue_core::{MailboxLimits, PostOffice};
 use loom::thread::{self, Thread};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -99,31 +99,62 @@ macro_rules! model {
     };
 }
 
-/// A waker that unparks the loom thread that made it.
-struct Unpark(Thread);
+/// Unparks the loom thread that made it, while that waits.
+#[derive(Debug)]
+struct Unpark {
+    thread: Thread,
+    is_waiting: AtomicBool,
+}
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// This thread's waker.
-#[must_use]
-pub fn waker() -> Waker {
-    Arc::new(Unpark(thread::current())).into()
-}
-
-/// Parks until `poll` is ready. A lost wake-up is a deadlock, which loom reports.
-pub fn block_on<R>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>) -> R {
-    let waker = waker();
-    let mut cx = Context::from_waker(&waker);
-    loop {
-        if let Poll::Ready(result) = poll(&mut cx) {
-            return result;
+        // A thread that joins another one must not be unparked, loom says.
+        if self.is_waiting.load(SeqCst) {
+            self.thread.unpark();
         }
-        thread::park();
     }
+}
+
+/// A thread that waits: its waker wakes it until this is dropped.
+#[derive(Debug)]
+pub struct Parker(Arc<Unpark>);
+
+impl Parker {
+    /// For this thread.
+    #[must_use]
+    #[allow(clippy::new_without_default, reason = "not a value like any other")]
+    pub fn new() -> Self {
+        Self(Arc::new(Unpark { thread: thread::current(), is_waiting: AtomicBool::new(true) }))
+    }
+
+    /// The waker.
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        self.0.clone().into()
+    }
+
+    /// Parks until `poll` is ready. A lost wake-up is a deadlock, which loom reports.
+    pub fn block_on<R>(&self, mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>) -> R {
+        let waker = self.waker();
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            if let Poll::Ready(result) = poll(&mut cx) {
+                return result;
+            }
+            thread::park();
+        }
+    }
+}
+
+impl Drop for Parker {
+    fn drop(&mut self) {
+        self.0.is_waiting.store(false, SeqCst);
+    }
+}
+
+/// Parks until `poll` is ready, with a waker of its own.
+pub fn block_on<R>(poll: impl FnMut(&mut Context<'_>) -> Poll<R>) -> R {
+    Parker::new().block_on(poll)
 }
 
 /// An office that is the same in every execution.

@@ -5,7 +5,7 @@ use flue_core::internals::{Head, Life};
 use flue_core::{Handle, Limits, Mailbox, Permissions, PostOffice, RouteGroup, SendError, Signal, Table, TryRecvError};
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
-use loom_tests::{block_on, model, office, room};
+use loom_tests::{Parker, block_on, model, office, room};
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
@@ -38,8 +38,8 @@ fn next(mailbox: &mut Mailbox) -> Option<u8> {
 }
 
 /// The number in the next message, when there is one.
-fn wait(mailbox: &mut Mailbox) -> u8 {
-    block_on(|cx| mailbox.poll_ready(cx));
+fn wait(parker: &Parker, mailbox: &mut Mailbox) -> u8 {
+    parker.block_on(|cx| mailbox.poll_ready(cx));
     next(mailbox).expect("ready, and empty")
 }
 
@@ -272,7 +272,7 @@ model! {
         let office = office();
         let (mut target, host, to) = mailbox(&office, 4);
         let sender = thread::spawn(move || host.send(to, &[7], &[]));
-        assert_eq!(wait(&mut target), 7);
+        assert_eq!(wait(&Parker::new(), &mut target), 7);
         sender.join().unwrap().unwrap();
     }
     twin fails_blind: SleepBlind says "deadlock";
@@ -284,14 +284,15 @@ model! {
     fn two_sends_race_sleep() {
         let office = office();
         let (mut target, host, to) = mailbox(&office, 4);
-        let waker = loom_tests::waker();
-        assert!(target.poll_ready(&mut Context::from_waker(&waker)).is_pending());
+        let parker = Parker::new();
+        assert!(target.poll_ready(&mut Context::from_waker(&parker.waker())).is_pending());
         let send = |number| {
             let host = host.clone();
             thread::spawn(move || host.send(to, &[number], &[]).unwrap())
         };
         let (one, two) = (send(1), send(2));
-        let mut got = [wait(&mut target), wait(&mut target)];
+        let mut got = [wait(&parker, &mut target), wait(&parker, &mut target)];
+        drop(parker);
         got.sort_unstable();
         assert_eq!(got, [1, 2]);
         one.join().unwrap();

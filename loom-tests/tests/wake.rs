@@ -4,7 +4,7 @@
 use flue_core::internals::WakeSlot;
 use loom::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use loom::thread;
-use loom_tests::{block_on, model, waker};
+use loom_tests::{Parker, block_on, model};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Poll, Wake, Waker};
@@ -26,9 +26,13 @@ fn counter() -> (Arc<Count>, Waker) {
 
 model! {
     /// Of a registration and a call one is first: either the call finds the
-    /// waker, or who registered sees what the caller did before.
+    /// waker, or who registered sees what the caller did before. So a call is a
+    /// step even where it changes nothing.
     fn wake_races_register() {
         let shared = Arc::new((WakeSlot::new(), AtomicBool::new(false)));
+        let parker = Parker::new();
+        shared.0.register(&parker.waker());
+        shared.0.wake(); // Of an earlier cause.
         let caller = thread::spawn({
             let shared = shared.clone();
             move || {
@@ -36,14 +40,14 @@ model! {
                 shared.0.wake();
             }
         });
-        block_on(|cx| {
+        parker.block_on(|cx| {
             shared.0.register(cx.waker());
             if shared.1.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }
         });
+        drop(parker);
         caller.join().unwrap();
     }
-    /// A registration that ignores a call which came while it was writing.
-    twin fails_forgetting_the_call: ReadyForgetsCall says "deadlock";
+    twin fails_without_a_step: CallUnstepped says "deadlock";
 }
 
 model! {
@@ -74,7 +78,8 @@ model! {
     /// the first call says *called* only if no registration came meanwhile.
     fn two_wakes_race_register() {
         let shared = Arc::new((WakeSlot::new(), [AtomicBool::new(false), AtomicBool::new(false)]));
-        let waker = waker();
+        let parker = Parker::new();
+        let waker = parker.waker();
         shared.0.register(&waker);
         let call = |cause: usize| {
             let shared = shared.clone();
@@ -85,12 +90,15 @@ model! {
         };
         let callers = [call(0), call(1)];
         for cause in &shared.1 {
-            block_on(|_| {
+            parker.block_on(|_| {
                 shared.0.register(&waker); // The same one: no replacement.
                 if cause.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }
             });
         }
-        callers.map(|caller| caller.join().unwrap());
+        drop(parker);
+        for caller in callers {
+            caller.join().unwrap();
+        }
     }
     twin fails_ignoring_the_registration: LeaveIgnoresRegistration says "deadlock";
 }

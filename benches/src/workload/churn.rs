@@ -33,12 +33,7 @@ fn flue_mailbox() -> Window {
     let process = ours::Process::new(&PostOffice::new());
     Box::new(move |turns| {
         warm_turns(turns, || {
-            black_box(
-                process
-                    .group
-                    .create_mailbox(&process.table)
-                    .expect("within the limits"),
-            );
+            black_box(process.open());
         })
     })
 }

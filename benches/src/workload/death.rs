@@ -53,13 +53,7 @@ pub fn rows(cores: &'static Cores) -> Vec<Row> {
 
 fn flue_crowd(office: &PostOffice, routes: usize) -> (ours::Process, Vec<Mailbox>) {
     let process = ours::Process::new(office);
-    let create = |_| {
-        process
-            .group
-            .create_mailbox(&process.table)
-            .expect("within the limits")
-    };
-    let mailboxes = (0..routes).map(create).collect();
+    let mailboxes = process.crowd(routes);
     (process, mailboxes)
 }
 

@@ -5,7 +5,7 @@ use crate::measure::{FLUE, Row, Window};
 use crate::ours;
 use crate::peers::*;
 use crate::{peers, theirs};
-use flue_core::{Handle, Mailbox, Permissions, PostOffice};
+use flue_core::{Handle, Permissions, PostOffice};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -54,14 +54,7 @@ fn halves(turns: u64, half: Half, mut send: impl FnMut(), mut drain: impl FnMut(
 fn flue(half: Half) -> Window {
     let office = PostOffice::new();
     let (sender, receiver) = (ours::Process::new(&office), ours::Process::new(&office));
-    let mut mailboxes: Vec<Mailbox> = (0..MANY)
-        .map(|_| {
-            receiver
-                .group
-                .create_mailbox(&receiver.table)
-                .expect("within the limits")
-        })
-        .collect();
+    let mut mailboxes = receiver.crowd(MANY);
     let handles: Vec<Handle> = mailboxes
         .iter()
         .map(|mailbox| sender.granted(mailbox, Permissions::SEND))

@@ -26,13 +26,7 @@ impl Crowd {
     fn new(routes: usize) -> Self {
         let office = PostOffice::new();
         let (knowing, known) = (ours::Process::new(&office), ours::Process::new(&office));
-        let create = |_| {
-            known
-                .group
-                .create_mailbox(&known.table)
-                .expect("within the limits")
-        };
-        let mailboxes: Vec<_> = (0..routes).map(create).collect();
+        let mailboxes = known.crowd(routes);
         let handles = mailboxes
             .iter()
             .map(|mailbox| knowing.granted(mailbox, Permissions::all()))
@@ -93,13 +87,7 @@ const OPERATIONS: &[(&str, Operation)] = &[
         assert!(knowing.table.unlink(handle, &knowing.group).expect(OK));
     }),
     ("create + drop a mailbox", |crowd| {
-        black_box(
-            crowd
-                .known
-                .group
-                .create_mailbox(&crowd.known.table)
-                .expect(OK),
-        );
+        black_box(crowd.known.open());
     }),
 ];
 

@@ -143,24 +143,13 @@ pub fn each_of<T>(count: usize, mut make: impl FnMut(usize) -> T) -> f64 {
 
 fn flue_many() -> (ours::Process, Vec<Mailbox>) {
     let process = ours::Process::new(&PostOffice::new());
-    let create = |_| {
-        process
-            .group
-            .create_mailbox(&process.table)
-            .expect("within the limits")
-    };
-    let mailboxes = (0..COUNT).map(create).collect();
+    let mailboxes = process.crowd(COUNT);
     (process, mailboxes)
 }
 
 fn flue_mailbox() -> f64 {
     let process = ours::Process::new(&PostOffice::new());
-    each(|_| {
-        process
-            .group
-            .create_mailbox(&process.table)
-            .expect("within the limits")
-    })
+    each(|_| process.open())
 }
 
 fn flue_entry() -> f64 {

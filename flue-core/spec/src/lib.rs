@@ -41,8 +41,8 @@
 //! - The downs of one kill may arrive in any order that rule K8 allows. A test says which it saw
 //!   with [`prefer_down`](Spec::prefer_down), which refuses the forbidden ones.
 //! - [`take_wakes`](Spec::take_wakes) lists the wakers that must have run; more may (rule R4).
-//! - Memory never runs out here, references never overflow, and no buffer waits in a magazine:
-//!   Flue may reach `Limits::messages` earlier.
+//! - Memory never runs out here, and references never overflow. Of `Limits::messages` only what
+//!   is queued is counted: Flue, which also counts buffers at hand, may reach it earlier.
 #![forbid(unsafe_code)]
 
 mod types;
@@ -53,7 +53,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use types::*;
 
-/// A post office and all that belongs to it. The default has the default limits.
+/// A post office and all that belongs to it. The default one has the default limits, and takes
+/// no bytes for inline.
 #[derive(Clone, Debug, Default)]
 pub struct Spec {
     limits: Limits,
@@ -184,7 +185,12 @@ impl Spec {
     }
 
     /// `RouteGroup::create_mailbox_with`
-    pub fn create_mailbox(&mut self, group: Group, table: Table, limits: MailboxLimits) -> Result<Mailbox, CreateError> {
+    pub fn create_mailbox(
+        &mut self,
+        group: Group,
+        table: Table,
+        limits: MailboxLimits,
+    ) -> Result<Mailbox, CreateError> {
         if self.tables[table].group.is_some_and(|owner| owner != group) {
             return Err(CreateError::TableMismatch); // Rule O3
         }
@@ -292,7 +298,12 @@ impl Spec {
     }
 
     /// `Table::demote`
-    pub fn demote(&mut self, table: Table, handle: Handle, to: Permissions) -> Result<Handle, TableError> {
+    pub fn demote(
+        &mut self,
+        table: Table,
+        handle: Handle,
+        to: Permissions,
+    ) -> Result<Handle, TableError> {
         let weaker = self.look_up(table, handle)?.demote(to)?;
         self.insert(table, weaker)
     }
@@ -353,7 +364,9 @@ impl Spec {
         let Entry { own, held, payer, .. } = *self.entry(table, handle);
         if own + held == 0 {
             self.tables[table].entries.remove(&handle);
-            let awaited = |payer: &Mailbox| self.mailboxes[*payer].line.iter().any(|p| p.attaches && !p.woken);
+            let awaited = |payer: &Mailbox| {
+                self.mailboxes[*payer].line.iter().any(|p| p.attaches && !p.woken)
+            };
             payer.filter(awaited).into_iter().for_each(|payer| self.wake_one_sender(payer));
         }
     }
@@ -390,9 +403,9 @@ impl Spec {
     /// `poll_send` and `poll_send_payload`
     pub fn poll_send(&mut self, wait: Wait, message: &Outgoing) -> Poll<Result<(), SendError>> {
         let (result, to) = (self.send(message), message.to.map(|to| to.route));
-        let waits_at = to.ok().filter(|&to| {
-            result == Err(SendError::Full) && self.may_wait(wait, to, message)
-        });
+        let waits_at = to
+            .ok()
+            .filter(|&to| result == Err(SendError::Full) && self.may_wait(wait, to, message));
         self.leave_lines(wait, waits_at, result.is_ok());
         let Some(mailbox) = waits_at else { return Poll::Ready(result) };
         let place = Place { wait, woken: false, attaches: !message.attach.is_empty() };
@@ -444,7 +457,7 @@ impl Spec {
         if self.messages(route) >= limits.messages as usize
             || self.bytes_queued(route) + charge > limits.bytes as usize
             || self.share_used(route) + attach.len() > limits.handles as usize
-            || self.message_buffers() >= self.limits.messages as usize
+            || self.stats().messages >= self.limits.messages as usize
         {
             return Err(SendError::Full);
         }
@@ -459,7 +472,7 @@ impl Spec {
         limits.messages > 0
             && self.charge(message) <= limits.bytes as usize
             && message.attach.len() <= limits.handles as usize
-            && self.message_buffers() < self.limits.messages as usize
+            && self.stats().messages < self.limits.messages as usize
             && (has_place || line.len() < limits.waiters as usize)
     }
 
@@ -839,12 +852,6 @@ impl Spec {
         });
         let entries = self.tables[*table].entries.values();
         attached.sum::<usize>() + entries.filter(|entry| entry.payer == Some(mailbox)).count()
-    }
-
-    /// Messages queued or being read.
-    pub fn message_buffers(&self) -> usize {
-        let read = self.guards.values().filter(|g| matches!(g.signal, Signal::Message(_)));
-        self.mailboxes().map(|mailbox| self.messages(mailbox)).sum::<usize>() + read.count()
     }
 
     fn messages(&self, mailbox: Mailbox) -> usize {

@@ -30,7 +30,13 @@ fn grant(spec: &mut Spec, to: Process, of: Process, permissions: Permissions) ->
     spec.insert(to.table, capability).unwrap()
 }
 
-fn send(spec: &mut Spec, from: Process, to: Handle, data: &[u8], attach: &[Handle]) -> Result<(), SendError> {
+fn send(
+    spec: &mut Spec,
+    from: Process,
+    to: Handle,
+    data: &[u8],
+    attach: &[Handle],
+) -> Result<(), SendError> {
     let message = spec.outgoing(from.table, to, data, attach);
     spec.send(&message)
 }
@@ -132,7 +138,11 @@ fn p4_equal_handles_are_equal_capabilities() {
         assert_eq!(spec.release(a.table, all), Ok(()));
     }
     assert_eq!(spec.release(a.table, all), Err(TableError::InvalidHandle));
-    assert_ne!(spec.export(a.mailbox, ALL), Ok(all), "a handle names one capability for ever (rule P3)");
+    assert_ne!(
+        spec.export(a.mailbox, ALL),
+        Ok(all),
+        "a handle names one capability for ever (rule P3)"
+    );
 }
 
 #[test]
@@ -165,7 +175,10 @@ fn s1_the_first_failed_check_decides() {
     assert_eq!(send(&mut spec, a, forged, b"1234", &[forged]), Err(SendError::InvalidHandle));
     assert_eq!(send(&mut spec, a, mute, b"", &[forged]), Err(SendError::PermissionDenied));
     spec.close(b.mailbox);
-    assert_eq!(send(&mut spec, a, to, b"", &[forged]), Err(SendError::InvalidAttachment { index: 0 }));
+    assert_eq!(
+        send(&mut spec, a, to, b"", &[forged]),
+        Err(SendError::InvalidAttachment { index: 0 })
+    );
     assert_eq!(send(&mut spec, a, to, b"", &[]), Err(SendError::Closed), "before Full");
     spec.kill_group(a.group);
     assert_eq!(send(&mut spec, a, forged, b"12345", &[forged; 2]), Err(SendError::Dead));
@@ -212,7 +225,11 @@ fn s6_first_come_first_woken() {
     let waits: Vec<Wait> = (0..3).map(|_| spec.create_wait()).collect();
     assert_eq!(spec.poll_send(waits[0], &message), Poll::Pending);
     assert_eq!(spec.poll_send(waits[1], &message), Poll::Pending);
-    assert_eq!(spec.poll_send(waits[2], &message), Poll::Ready(Err(SendError::Full)), "the line is full");
+    assert_eq!(
+        spec.poll_send(waits[2], &message),
+        Poll::Ready(Err(SendError::Full)),
+        "the line is full"
+    );
     assert_eq!(drain(&mut spec, a.mailbox).len(), 1);
     assert_eq!(spec.take_wakes(), [Wake::Sender(waits[0])]);
     // Room is not reserved: whoever sends first has it, and the woken one waits at the front.
@@ -227,6 +244,45 @@ fn s6_first_come_first_woken() {
     assert_eq!(spec.poll_send(waits[2], &message), Poll::Pending);
     spec.kill_group(a.group);
     assert_eq!(spec.take_wakes(), [Wake::Sender(waits[2])]);
+}
+
+#[test]
+fn s6_nobody_waits_for_room_that_never_comes() {
+    let mut spec = Spec::default();
+    let limits = MailboxLimits { messages: 1, bytes: 4, handles: 1, ..NO_LIMITS };
+    let (a, none) = (
+        process_with(&mut spec, limits),
+        process_with(&mut spec, MailboxLimits { messages: 0, ..limits }),
+    );
+    let (me, to_none) = (grant(&mut spec, a, a, SEND), grant(&mut spec, a, none, SEND));
+    let wait = spec.create_wait();
+    for (to, data, attach) in
+        [(me, &b"12345"[..], &[][..]), (me, b"", &[me, me]), (to_none, b"", &[])]
+    {
+        let message = spec.outgoing(a.table, to, data, attach);
+        assert_eq!(spec.poll_send(wait, &message), Poll::Ready(Err(SendError::Full)));
+    }
+}
+
+#[test]
+fn s6_slots_of_the_share_are_room_for_those_who_attach() {
+    let mut spec = Spec::default();
+    let a = process_with(&mut spec, MailboxLimits { handles: 1, ..NO_LIMITS });
+    let b = process(&mut spec);
+    let (me, other) = (grant(&mut spec, a, a, SEND), grant(&mut spec, b, a, SEND));
+    let also = grant(&mut spec, b, b, SEND);
+    let message = spec.outgoing(b.table, other, b"", &[also]);
+    spec.send(&message).unwrap();
+    let guard = spec.try_recv(a.mailbox).unwrap();
+    let taken = spec.take_handle(guard).unwrap();
+    let wait = spec.create_wait();
+    assert_eq!(spec.poll_send(wait, &message), Poll::Pending, "the hoarder has no room");
+    spec.drop_guard(guard);
+    assert_eq!(spec.take_wakes(), []);
+    spec.release(a.table, taken).unwrap();
+    assert_eq!(spec.take_wakes(), [Wake::Sender(wait)]);
+    assert_eq!(spec.poll_send(wait, &message), Poll::Ready(Ok(())));
+    assert!(spec.look_up(a.table, me).is_ok());
 }
 
 #[test]
@@ -260,10 +316,12 @@ fn k1_the_authority_to_kill_ends_with_the_route() {
 
 #[test]
 fn k6_the_observer_pays_for_its_monitors() {
-    let mut spec = Spec::new(Limits { handles_per_table: 2, monitors_per_group: 3, ..Limits::default() }, 48);
+    let mut spec =
+        Spec::new(Limits { handles_per_table: 2, monitors_per_group: 3, ..Limits::default() }, 48);
     let a = process_with(&mut spec, MailboxLimits { messages: 0, handles: 0, ..NO_LIMITS });
     let others: Vec<Process> = (0..4).map(|_| process(&mut spec)).collect();
-    let caps: Vec<Capability> = others.iter().map(|other| spec.capability(other.mailbox, MONITOR)).collect();
+    let caps: Vec<Capability> =
+        others.iter().map(|other| spec.capability(other.mailbox, MONITOR)).collect();
     assert_eq!(spec.monitor(caps[0], a.mailbox), Ok(1));
     assert_eq!(spec.monitor(caps[1], a.mailbox), Ok(2));
     assert_eq!(spec.monitor(caps[2], a.mailbox), Err(TableError::Full), "no slot for its down");
@@ -273,7 +331,11 @@ fn k6_the_observer_pays_for_its_monitors() {
     let guard = spec.try_recv(a.mailbox).unwrap();
     let bare = spec.look_up(a.table, spec.received(guard).handles[0]).unwrap();
     assert_eq!(bare, Capability { route: others[0].mailbox, permissions: 0 });
-    assert_eq!(spec.monitor(caps[2], a.mailbox), Err(TableError::Full), "until its handle is released");
+    assert_eq!(
+        spec.monitor(caps[2], a.mailbox),
+        Err(TableError::Full),
+        "until its handle is released"
+    );
     spec.drop_guard(guard);
     assert_eq!(spec.monitor(caps[2], a.mailbox), Ok(3));
     assert!(spec.demonitor(a.mailbox, 3) && !spec.demonitor(a.mailbox, 3));
@@ -297,6 +359,31 @@ fn k7_monitoring_twice_is_monitoring_once_and_what_is_over_is_told_at_once() {
     assert_eq!(drain(&mut spec, a.mailbox), [Signal::Down(3, DownReason::Gone)]);
     let own = spec.capability(a.mailbox, MONITOR);
     assert_eq!(spec.monitor(own, a.mailbox), Ok(4), "its own: nothing ever comes");
+}
+
+#[test]
+fn r4_a_down_wakes_the_receiver_even_one_of_its_own_making() {
+    let mut spec = Spec::default();
+    let (a, b) = (process(&mut spec), process(&mut spec));
+    let cap = spec.capability(b.mailbox, MONITOR);
+    spec.close(b.mailbox);
+    assert_eq!(spec.poll_ready(a.mailbox), Poll::Pending);
+    spec.monitor(cap, a.mailbox).unwrap();
+    assert_eq!(spec.take_wakes(), [Wake::Receiver(a.mailbox)]);
+    assert_eq!(spec.poll_ready(a.mailbox), Poll::Ready(()));
+}
+
+#[test]
+fn o3_a_table_is_the_hosts_or_of_the_same_group() {
+    let mut spec = Spec::default().with_storage(1 << 21);
+    let (a, b) = (process(&mut spec), process(&mut spec));
+    let host = spec.create_table().unwrap();
+    assert!(spec.create_mailbox(a.group, host, NO_LIMITS).is_ok());
+    spec.kill_group(b.group);
+    assert_eq!(spec.create_mailbox(a.group, b.table, NO_LIMITS), Err(CreateError::TableMismatch));
+    assert_eq!(spec.create_mailbox(b.group, b.table, NO_LIMITS), Err(CreateError::Dead));
+    let greedy = MailboxLimits { handles: 1 << 21, ..NO_LIMITS };
+    assert_eq!(spec.create_mailbox(a.group, host, greedy), Err(CreateError::LimitReached));
 }
 
 #[test]
@@ -399,7 +486,9 @@ fn p2_no_sequence_of_operations_yields_more_authority() {
     for seed in 1..=200_u64 {
         let mut random = seed;
         let mut below = |bound: usize| {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (random >> 33) as usize % bound
         };
         let mut spec = small_table(6);
@@ -458,8 +547,13 @@ fn p2_no_sequence_of_operations_yields_more_authority() {
                     false => &before[holder],
                 };
                 for (route, &permissions) in held {
-                    let could = |held: &BTreeMap<Mailbox, u32>| held.get(route).copied().unwrap_or(0);
-                    assert_eq!(permissions & !(could(&before[holder]) | could(source)), 0, "seed {seed}");
+                    let could =
+                        |held: &BTreeMap<Mailbox, u32>| held.get(route).copied().unwrap_or(0);
+                    assert_eq!(
+                        permissions & !(could(&before[holder]) | could(source)),
+                        0,
+                        "seed {seed}"
+                    );
                 }
             }
             before = after;

@@ -245,6 +245,12 @@ impl<T: Slot> Arena<T> {
                     hollow = Some(number);
                 }
             }
+            // Growing is quicker than a long search, but only in use is it worth
+            // its memory (rule Q2).
+            if hollow.is_none() && patience < span && self.live() < span * SLOTS / 2 {
+                patience = usize::MAX;
+                continue;
+            }
             match self.grow(hollow, granted) {
                 Ok(Some((number, mask))) => return Ok(self.claimed(number, mask, granted)),
                 Ok(None) => {} // Somebody else added one: look again.

@@ -172,7 +172,7 @@ impl WakeSlot {
             }
         });
         let ready = self.step(|word| Some(word.without(BUSY).registered().with(PRESENT)));
-        if ready.is_ok_and(|word| word.has(NOTIFIED)) && !twin::is(Twin::ReadyForgetsCall) {
+        if ready.is_ok_and(|word| word.has(NOTIFIED)) {
             waker.wake_by_ref(); // Called while Busy.
         }
         drop(old); // User code: the state is whole.
@@ -182,7 +182,7 @@ impl WakeSlot {
     #[cold]
     pub(crate) fn wake(&self, panics: &mut Panics) -> Left {
         let call = |word: Word| {
-            if word.has(CLOSED) {
+            if word.has(CLOSED) || (word.has(NOTIFIED) && twin::is(Twin::CallUnstepped)) {
                 None
             } else if word.has(PRESENT) && !word.has(NOTIFIED) && word.callers() < CALLERS.max() {
                 Some(Word(CALLERS.advance(word.0)))

@@ -18,7 +18,8 @@ mod translate;
 use core::any::Any;
 use core::cell::RefCell;
 use core::marker::PhantomData;
-use std::panic::{self, AssertUnwindSafe};
+use core::panic::AssertUnwindSafe;
+use std::panic;
 
 use flue_core::{PostOffice, StaticPostOffice};
 use flue_spec::Limits;

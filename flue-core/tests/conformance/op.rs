@@ -200,7 +200,7 @@ pub fn furnish(setup: &Setup) -> Vec<Op> {
         ops.push(Op::Capability(process, 0b111));
     }
     ops.extend(all().flat_map(|table| all().map(move |of| Op::Insert(table, of))));
-    if let Some(Pick(last)) = all().last().filter(|_| setup.chained) {
+    if let Some(Pick(last)) = all().next_back().filter(|_| setup.chained) {
         ops.extend((1..last).map(|next| Op::LinkGroups(Pick(next - 1), Pick(next))));
         ops.extend((0..last).map(|of| Op::Monitor(Via::Host(Pick(of)), Pick(last))));
     }
@@ -247,8 +247,12 @@ fn letter() -> impl Strategy<Value = Letter> + Clone {
     ];
     let count = prop_oneof![8 => Just(0_usize), 8 => Just(1), 4 => 2..4_usize, 1 => 4..10_usize];
     let attach = count.prop_flat_map(|count| prop::collection::vec((alleged(), pick()), count));
-    (via(), length, passing, attach)
-        .prop_map(|(to, length, passing, attach)| Letter { to, length, passing, attach })
+    (via(), length, passing, attach).prop_map(|(to, length, passing, attach)| Letter {
+        to,
+        length,
+        passing,
+        attach,
+    })
 }
 
 fn mailbox_limits() -> impl Strategy<Value = MailboxLimits> + Clone {

@@ -118,12 +118,10 @@ impl Pair {
     ) -> Self {
         let group = foreign.create_group().unwrap();
         let table = foreign.create_table().unwrap();
-        let mailbox = group.create_mailbox_with(&table, mailbox_limits(spec::MailboxLimits {
-            messages: 1,
-            bytes: 0,
-            handles: 1,
-            waiters: 1,
-        }));
+        let mailbox = group.create_mailbox_with(
+            &table,
+            mailbox_limits(spec::MailboxLimits { messages: 1, bytes: 0, handles: 1, waiters: 1 }),
+        );
         let mailbox = mailbox.unwrap();
         let capability = mailbox.capability(Permissions::all());
         let mut spec = Spec::new(limits, flue_core::INLINE_BYTES);
@@ -161,11 +159,14 @@ impl Pair {
         self.check(None);
     }
 
-    /// Drops everything. Nothing may be left in the office then (rules O4 and Q2).
+    /// Drops everything. Nothing may be left in the office then (rules O4 and Q2). Now and then
+    /// the office itself is dropped first, and goes with the last of the others.
     pub fn finish(mut self) {
-        let (office, payloads) = (self.office.clone(), core::mem::take(&mut self.payloads));
+        let office = (!self.sent.is_multiple_of(4)).then(|| self.office.clone());
+        let payloads = core::mem::take(&mut self.payloads);
         drop(self);
-        assert_eq!(office.stats().translate(), spec::Stats::default(), "left behind");
+        let left = office.map_or_else(spec::Stats::default, |office| office.stats().translate());
+        assert_eq!(left, spec::Stats::default(), "left behind");
         assert!(payloads.iter().all(|payload| payload.strong_count() == 0), "a payload was kept");
     }
 }
@@ -327,7 +328,8 @@ impl Pair {
         E::Spec: Debug + PartialEq,
         S: Debug,
     {
-        let (real, refused) = real.translate().map_or_else(|e| (None, Some(e)), |r| (Some(r), None));
+        let (real, refused) =
+            real.translate().map_or_else(|e| (None, Some(e)), |r| (Some(r), None));
         self.log.push(format!("{what} -> {spec:?}"));
         let (spec, refused_by_spec) = spec.map_or_else(|e| (None, Some(e)), |s| (Some(s), None));
         assert_eq!(refused, refused_by_spec, "flue-core (left), specification (right): {what}");
@@ -409,7 +411,11 @@ impl Pair {
             let permissions = self.spec.look_up(table, model).map(|found| found.permissions);
             let real_permissions = real.permissions(handle).map(|found| found.bits()).translate();
             assert_eq!(real_permissions, permissions, "table {table}: permissions of {model}");
-            assert_eq!(real.contains(handle), permissions.is_ok(), "table {table}: contains {model}");
+            assert_eq!(
+                real.contains(handle),
+                permissions.is_ok(),
+                "table {table}: contains {model}"
+            );
         }
         for pair in handles.windows(2) {
             let real = real.same_route(names.of_spec[&pair[0]], names.of_spec[&pair[1]]);

@@ -216,7 +216,8 @@ impl Pair {
                 let Some(mailbox) = mailbox.of(&self.known_mailboxes(None)) else { return };
                 let place = self.places.get_mut(&mailbox).unwrap();
                 let waker = Waker::from(place.waker.clone());
-                let real = place.real.as_mut().unwrap().poll_ready(&mut Context::from_waker(&waker));
+                let real =
+                    place.real.as_mut().unwrap().poll_ready(&mut Context::from_waker(&waker));
                 let spec = self.spec.poll_ready(mailbox);
                 self.agree(format!("mailbox {mailbox}: poll_ready"), real, spec);
             }

@@ -1,13 +1,14 @@
 //! Sends, receives, and what may happen while a guard lives; and objects of two offices.
 
 use core::future::Future;
+use core::panic::AssertUnwindSafe;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
-use std::panic::{self, AssertUnwindSafe};
+use std::panic;
 use std::sync::Arc;
 
 use flue_core::{
-    Handle, Mailbox, OwnedSignal, Payload, RecvError, Signal, SendError, TableError, TryRecvError,
+    Handle, Mailbox, OwnedSignal, Payload, RecvError, SendError, Signal, TableError, TryRecvError,
 };
 use flue_spec::{self as spec, Outgoing};
 
@@ -43,12 +44,18 @@ impl Addressed {
 
     fn handles(&self) -> Vec<Handle> {
         let routes = self.attach.iter();
-        routes.filter_map(|route| if let Route::Table(_, handle, _) = route { Some(*handle) } else { None }).collect()
+        routes
+            .filter_map(
+                |route| if let Route::Table(_, handle, _) = route { Some(*handle) } else { None },
+            )
+            .collect()
     }
 
     fn capabilities(&self) -> Vec<&flue_core::Capability> {
         let routes = self.attach.iter();
-        routes.filter_map(|route| if let Route::Host(real, _) = route { Some(real) } else { None }).collect()
+        routes
+            .filter_map(|route| if let Route::Host(real, _) = route { Some(real) } else { None })
+            .collect()
     }
 }
 
@@ -182,8 +189,10 @@ impl Pair {
             let number = down.monitor().number();
             assert!(self.spec.prefer_down(mailbox, number), "{what}: down {number} (rule K8)");
         }
-        let is_pending = !matches!(asking, Asking::Try) && self.spec.poll_ready(mailbox).is_pending();
-        let spec = if is_pending { Poll::Pending } else { Poll::Ready(self.spec.try_recv(mailbox)) };
+        let is_pending =
+            !matches!(asking, Asking::Try) && self.spec.poll_ready(mailbox).is_pending();
+        let spec =
+            if is_pending { Poll::Pending } else { Poll::Ready(self.spec.try_recv(mailbox)) };
         self.log.push(format!("{what} -> {spec:?}"));
         self.check_wakes(false);
         let (signal, guard) = match (received, spec) {

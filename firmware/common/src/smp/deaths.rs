@@ -11,7 +11,7 @@ use super::{CPUS, DEAD, Member, SIGNALS, VICTIMS, meet};
 use crate::process::{EVERYTHING, Process};
 use crate::sync::relax;
 
-const ROUNDS: u64 = 2_000;
+const ROUNDS: u64 = 400;
 
 impl Member {
     pub(super) fn die_often(&mut self, office: &PostOffice) {

@@ -28,6 +28,8 @@ use crate::{println, tour};
 pub const CPUS: usize = 4;
 /// Messages from each CPU to each other one.
 const EXCHANGED: u64 = 90_000;
+/// Messages that a CPU's mailbox holds: enough for what comes while the host lets its CPU wait.
+const MESSAGES: u32 = 256;
 /// Every so many messages, one asks for an answer.
 const ASK_EVERY: u64 = 64;
 /// Rounds of ping-pong, and the most through bare memory.
@@ -35,12 +37,12 @@ const ROUNDS: u64 = 2_000;
 const BARE_ROUNDS: u64 = 200_000;
 /// Nanoseconds: a faster round than this needs two CPUs at once.
 const PARALLEL: u64 = 1_000;
-const WAITED: u64 = 20_000;
+const WAITED: u64 = 2_000;
 /// Signals the run must move at least.
 const WANTED: u64 = 1_000_000;
 
 #[cfg(not(feature = "heap"))]
-static STORAGE: flue_core::StaticPostOffice<12, 64, 512> =
+static STORAGE: flue_core::StaticPostOffice<12, 64, 1280> =
     flue_core::StaticPostOffice::with_limits(own_handles(40));
 
 /// What is shared before the CPUs have capabilities of each other.
@@ -231,7 +233,7 @@ fn number(bytes: &[u8]) -> u64 {
 
 impl Member {
     fn new(cpu: usize, office: &PostOffice) -> Member {
-        let process = Process::new(office, 64, 8).unwrap();
+        let process = Process::new(office, MESSAGES, 8).unwrap();
         MEMBERS.publish(
             cpu,
             process

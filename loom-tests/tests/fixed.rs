@@ -1,0 +1,127 @@
+//! Models of the static post office: the same algorithms over given storage.
+#![cfg(loom)]
+
+use flue_core::{MailboxLimits, Permissions, PostOffice, SendError, Signal, StaticPostOffice, TryRecvError};
+use loom::thread;
+use loom_tests::{model, room};
+
+type Small = StaticPostOffice<2, 3, 2, 1, 2, 1, 1, 1>;
+
+/// An office for one mailbox, as a `static` would be: it stays.
+fn fixed() -> PostOffice {
+    let office: &'static Small = Box::leak(Box::new(Small::new()));
+    office.office()
+}
+
+fn one() -> MailboxLimits {
+    let mut limits = room(2);
+    limits.handles = 1;
+    limits.waiters = 1;
+    limits
+}
+
+model! {
+    /// Two ask for the office at once: it is made ready once.
+    fn office_races_office() {
+        let office: &'static Small = Box::leak(Box::new(Small::new()));
+        let other = thread::spawn(move || office.office().create_group().unwrap());
+        let mine = office.office().create_group().unwrap();
+        let theirs = other.join().unwrap();
+        assert!(mine != theirs);
+    }
+}
+
+model! {
+    /// Rules K2 and O2: a route's slot is used again while somebody sends to the
+    /// old one: nothing of it is in the new mailbox.
+    fn send_races_close_and_reuse() {
+        let office = fixed();
+        let table = office.create_table().unwrap();
+        let group = office.create_group().unwrap();
+        let mailbox = group.create_mailbox_with(&table, one()).unwrap();
+        let old = mailbox.capability(Permissions::SEND);
+        let sender = thread::spawn(move || old.send(b"old", &[]));
+        mailbox.close();
+        let mut next = match group.create_mailbox_with(&table, one()) {
+            Ok(next) => next,
+            // The sender was inside the waker, or still is: the slot is not vacant.
+            Err(_) => return drop(sender.join().unwrap()),
+        };
+        let sent = sender.join().unwrap();
+        assert!(matches!(sent, Ok(()) | Err(SendError::Closed)), "{sent:?}");
+        assert_eq!(next.try_recv().unwrap_err(), TryRecvError::Empty, "a message of an earlier life");
+        assert_eq!(next.len(), 0, "charged to the next owner");
+        assert_eq!(office.stats().buffers, 0, "a lost node");
+    }
+    twin fails_without_version: CloseKeepsVersion says "a message of an earlier life";
+    twin fails_without_generation: CreditUnversioned says "a";
+}
+
+model! {
+    /// The last buffer of the office: two senders, one gets it, and it comes back.
+    fn send_races_send_to_the_last_buffer() {
+        let office = fixed();
+        let table = office.create_table().unwrap();
+        let group = office.create_group().unwrap();
+        let mut mailbox = group.create_mailbox_with(&table, room_of(3)).unwrap();
+        let to = mailbox.capability(Permissions::SEND);
+        to.send(b"0", &[]).unwrap();
+        let other = thread::spawn({
+            let to = to.clone();
+            move || to.send(b"1", &[])
+        });
+        let mine = to.send(b"2", &[]);
+        let theirs = other.join().unwrap();
+        assert!(mine.is_ok() ^ theirs.is_ok(), "{mine:?} {theirs:?}");
+        for _ in 0..2 {
+            assert!(matches!(mailbox.try_recv(), Ok(Signal::Message(_))));
+        }
+        assert_eq!(mailbox.try_recv().unwrap_err(), TryRecvError::Empty);
+    }
+}
+
+fn room_of(messages: u32) -> MailboxLimits {
+    let mut limits = one();
+    limits.messages = messages;
+    limits
+}
+
+model! {
+    /// Rules K3 and L2 where there are no rosters: a link races a kill.
+    fn link_races_kill() {
+        let office = fixed();
+        let (a, b) = (office.create_group().unwrap(), office.create_group().unwrap());
+        let killer = thread::spawn({
+            let b = b.clone();
+            move || b.kill()
+        });
+        a.link(&b).unwrap();
+        killer.join().unwrap();
+        assert!(a.is_dead() && b.is_dead(), "one survives");
+        drop((a, b));
+        assert_eq!((office.stats().links, office.stats().groups), (0, 0), "left over");
+    }
+    twin fails_unfenced: LinkUnfenced says "one survives";
+}
+
+model! {
+    /// Rules K6 and K7 where there are no rosters: a mailbox watches a route of
+    /// the group that is being killed.
+    fn monitor_races_kill() {
+        type Two = StaticPostOffice<2, 3, 2, 2, 1, 1, 1, 1>;
+        let office: &'static Two = Box::leak(Box::new(Two::new()));
+        let office = office.office();
+        let table = office.create_table().unwrap();
+        let (group, other) = (office.create_group().unwrap(), office.create_group().unwrap());
+        let mut observer = group.create_mailbox_with(&table, one()).unwrap();
+        let mut limits = one();
+        limits.handles = 0;
+        let watched = other.create_mailbox_with(&table, limits).unwrap();
+        let killer = thread::spawn(move || other.kill());
+        watched.capability(Permissions::MONITOR).monitor(&observer).unwrap();
+        killer.join().unwrap();
+        assert!(matches!(observer.try_recv(), Ok(Signal::Down(_))), "no down");
+        assert_eq!(observer.try_recv().unwrap_err(), TryRecvError::Empty, "a second down");
+    }
+    twin fails_unfenced: MonitorUnfenced says "no down";
+}

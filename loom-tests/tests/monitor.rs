@@ -1,0 +1,203 @@
+//! Models of monitors: each ends exactly once, and its down is never lost.
+#![cfg(loom)]
+
+use flue_core::{
+    DownReason, Mailbox, MonitorId, Permissions, PostOffice, RouteGroup, Signal, Table, TryRecvError,
+};
+use loom::thread;
+use loom_tests::{Parker, block_on, model, office, room};
+
+/// An observer in a table of the host's, and a mailbox of another group.
+fn pair(office: &PostOffice) -> (Mailbox, Mailbox, Table) {
+    let table = office.create_table().unwrap();
+    let of = |group: RouteGroup| group.create_mailbox_with(&table, room(2)).unwrap();
+    let (observer, watched) = (of(office.create_group().unwrap()), of(office.create_group().unwrap()));
+    (observer, watched, table)
+}
+
+fn monitor(watched: &Mailbox, observer: &Mailbox) -> MonitorId {
+    watched.capability(Permissions::MONITOR).monitor(observer).unwrap()
+}
+
+/// The next down, if there is one.
+fn down(observer: &mut Mailbox) -> Option<(MonitorId, DownReason)> {
+    match observer.try_recv() {
+        Ok(Signal::Down(down)) => Some((down.monitor(), down.reason())),
+        Ok(signal) => panic!("not a down: {signal:?}"),
+        Err(TryRecvError::Empty) => None,
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+model! {
+    /// Rules K6 and K7: a monitor is set while its route's group dies: exactly
+    /// one down. The monitor is armed, then the route is looked at; the killer
+    /// ends the group, then looks for monitors; a fence between each.
+    fn monitor_races_kill() {
+        let office = office();
+        let (mut observer, watched, _table) = pair(&office);
+        let killer = thread::spawn({
+            let group = watched.group().clone();
+            move || group.kill()
+        });
+        let id = monitor(&watched, &observer);
+        killer.join().unwrap();
+        let first = down(&mut observer);
+        let (seen, reason) = first.expect("no down");
+        assert!(seen == id && reason != DownReason::Closed, "{reason:?}");
+        assert_eq!(down(&mut observer), None, "a second down");
+        drop((watched, observer));
+        assert_eq!(office.stats().monitors, 0, "left over");
+    }
+    twin fails_unfenced: MonitorUnfenced says "no down";
+    twin fails_unfenced_killer: KillUnfenced says "no down";
+    /// A monitor that does not look at the route once it is armed.
+    twin fails_unchecked: MonitorUnchecked says "no down";
+}
+
+model! {
+    /// Rule K7: a monitor is set while its route is closed.
+    fn monitor_races_close() {
+        let office = office();
+        let (mut observer, watched, _table) = pair(&office);
+        let watch = watched.capability(Permissions::MONITOR);
+        let closer = thread::spawn(move || watched.close());
+        let id = watch.monitor(&observer).unwrap();
+        closer.join().unwrap();
+        let (seen, reason) = down(&mut observer).expect("no down");
+        assert!(seen == id && reason != DownReason::Killed, "{reason:?}");
+        assert_eq!(down(&mut observer), None, "a second down");
+        drop(observer);
+        assert_eq!(office.stats().monitors, 0, "left over");
+    }
+    twin fails_unfenced: MonitorUnfenced says "no down";
+    twin fails_unfenced_closer: CloseUnfenced says "no down";
+}
+
+model! {
+    /// Rule K6: the route is closed and its group killed at once: one down.
+    fn close_races_kill() {
+        let office = office();
+        let (mut observer, watched, _table) = pair(&office);
+        let id = monitor(&watched, &observer);
+        let killer = thread::spawn({
+            let group = watched.group().clone();
+            move || group.kill()
+        });
+        watched.close();
+        let first = down(&mut observer);
+        killer.join().unwrap();
+        let (seen, _) = first.or_else(|| down(&mut observer)).expect("no down");
+        assert_eq!(seen, id);
+        assert_eq!(down(&mut observer), None, "a second down");
+        drop(observer);
+        assert_eq!(office.stats().monitors, 0, "left over");
+    }
+}
+
+model! {
+    /// Rule K7: once `demonitor` returned `true` no down of it is received.
+    fn demonitor_races_kill() {
+        let office = office();
+        let (mut observer, watched, table) = pair(&office);
+        let id = monitor(&watched, &observer);
+        let killer = thread::spawn(move || watched.group().kill());
+        assert!(observer.demonitor(id), "neither removed nor received before");
+        assert_eq!(down(&mut observer), None, "a down that was removed");
+        killer.join().unwrap();
+        assert_eq!(down(&mut observer), None, "a down that was removed");
+        drop(observer);
+        assert_eq!((office.stats().monitors, table.len()), (0, 0), "left over");
+    }
+}
+
+model! {
+    /// Rule K6: the observer closes while what it watches dies.
+    fn observer_close_races_kill() {
+        let office = office();
+        let (observer, watched, table) = pair(&office);
+        monitor(&watched, &observer);
+        let killer = thread::spawn(move || watched.group().kill());
+        observer.close();
+        killer.join().unwrap();
+        let stats = office.stats();
+        assert_eq!((stats.monitors, stats.routes, table.len()), (0, 0, 0), "left over");
+    }
+}
+
+model! {
+    /// Rule R4: a down wakes the observer that sleeps, or that falls asleep.
+    fn kill_races_sleep_of_the_observer() {
+        let office = office();
+        let (mut observer, watched, _table) = pair(&office);
+        let id = monitor(&watched, &observer);
+        let killer = thread::spawn(move || watched.group().kill());
+        block_on(|cx| observer.poll_ready(cx));
+        assert_eq!(down(&mut observer), Some((id, DownReason::Killed)));
+        killer.join().unwrap();
+    }
+}
+
+model! {
+    /// Two observers of one route: each has its own down.
+    fn kill_races_receive_of_two() {
+        let office = office();
+        let (mut one, watched, table) = pair(&office);
+        let group = office.create_group().unwrap();
+        let mut two = group.create_mailbox_with(&table, room(1)).unwrap();
+        let ids = [monitor(&watched, &one), monitor(&watched, &two)];
+        let killer = thread::spawn(move || watched.group().kill());
+        let early = [down(&mut one), down(&mut two)];
+        killer.join().unwrap();
+        let got = [early[0].or_else(|| down(&mut one)), early[1].or_else(|| down(&mut two))];
+        assert_eq!(got, ids.map(|id| Some((id, DownReason::Killed))));
+    }
+}
+
+model! {
+    /// Rule K8: the death of one group passes to another: its down comes first.
+    fn linked_deaths_race_receive() {
+        let office = office();
+        let (mut observer, first, table) = pair(&office);
+        let group = office.create_group().unwrap();
+        let second = group.create_mailbox_with(&table, room(1)).unwrap();
+        first.group().link(&group).unwrap();
+        let ids = [monitor(&second, &observer), monitor(&first, &observer)];
+        let killer = thread::spawn({
+            let group = first.group().clone();
+            move || group.kill()
+        });
+        let mut got: Vec<MonitorId> = down(&mut observer).map(|(id, _)| id).into_iter().collect();
+        killer.join().unwrap();
+        while let Some((id, _)) = down(&mut observer) {
+            got.push(id);
+        }
+        assert_eq!(got, [ids[1], ids[0]], "the second death was seen first");
+    }
+}
+
+model! {
+    /// A monitor set too late is let go of by its own observer, and by the closer
+    /// that finds it: a record that is used again meanwhile is not taken for the
+    /// old one, and the next observer's wake is not lost.
+    fn late_monitor_races_close_and_reuse() {
+        let office = office();
+        let (mut observer, watched, table) = pair(&office);
+        let watch = watched.capability(Permissions::MONITOR);
+        let group = office.create_group().unwrap();
+        let next = group.create_mailbox_with(&table, room(1)).unwrap();
+        let parker = Parker::new();
+        let closer = thread::spawn(move || watched.close());
+        watch.monitor(&observer).unwrap();
+        parker.block_on(|cx| observer.poll_ready(cx));
+        assert!(down(&mut observer).is_some());
+        monitor(&next, &observer);
+        next.close();
+        parker.block_on(|cx| observer.poll_ready(cx));
+        assert!(down(&mut observer).is_some());
+        drop(parker);
+        closer.join().unwrap();
+        drop(observer);
+        assert_eq!(office.stats().monitors, 0, "left over");
+    }
+}

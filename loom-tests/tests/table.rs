@@ -1,0 +1,329 @@
+//! Models of tables: entries, and the index that finds them.
+#![cfg(loom)]
+
+use flue_core::internals::{Entry, Records};
+use flue_core::{Permissions, PostOffice, SendError, Signal, Table, TableError};
+use loom::thread;
+use loom_tests::{model, office, room};
+use std::sync::Arc;
+
+/// A host's table, and a capability.
+fn table(office: &PostOffice) -> (flue_core::Mailbox, Table) {
+    let table = office.create_table().unwrap();
+    let group = office.create_group().unwrap();
+    (group.create_mailbox_with(&table, room(2)).unwrap(), table)
+}
+
+model! {
+    /// Rule P6, the entry alone: a reader sees the whole capability or none,
+    /// while its slot is reused.
+    fn copy_races_reuse() {
+        let entry = Arc::new(Entry::new());
+        let first = entry.fill(1);
+        let other = thread::spawn({
+            let entry = entry.clone();
+            move || assert!(matches!(entry.copy(first), None | Some(1)), "another capability")
+        });
+        assert_eq!(entry.lower(first), Some(true));
+        let second = entry.fill(2);
+        assert_eq!(entry.copy(second), Some(2));
+        other.join().unwrap();
+    }
+    /// A reader that does not look at the word once more.
+    twin fails_unvalidated: EntryUnvalidated says "capabilit";
+}
+
+model! {
+    /// Rule P5, the entry alone: one reference, two releases.
+    fn lower_races_lower() {
+        let entry = Arc::new(Entry::new());
+        let generation = entry.fill(1);
+        let other = thread::spawn({
+            let entry = entry.clone();
+            move || entry.lower(generation)
+        });
+        let results = [entry.lower(generation), other.join().unwrap()];
+        assert!(results.contains(&Some(true)) && results.contains(&None), "{results:?}");
+    }
+}
+
+model! {
+    /// Rule P4, the entry alone: a capability that is imported while its last
+    /// reference is released is raised or found dead, never both.
+    fn raise_races_lower() {
+        let entry = Arc::new(Entry::new());
+        let generation = entry.fill(1);
+        let other = thread::spawn({
+            let entry = entry.clone();
+            move || entry.raise_key(1)
+        });
+        let was_last = entry.lower(generation) == Some(true);
+        match other.join().unwrap() {
+            Some(raised) => {
+                assert!(!was_last && raised == generation);
+                assert_eq!(entry.lower(generation), Some(true));
+            }
+            None => assert!(was_last, "dead, and not released"),
+        }
+    }
+}
+
+model! {
+    /// Rule P3, the entry alone: a late retain does not touch the next life.
+    fn retain_races_reuse() {
+        let entry = Arc::new(Entry::new());
+        let first = entry.fill(1);
+        let other = thread::spawn({
+            let entry = entry.clone();
+            move || entry.retain(first)
+        });
+        if entry.lower(first) == Some(true) {
+            let second = entry.fill(2);
+            assert!(!other.join().unwrap());
+            assert_eq!(entry.lower(second), Some(true), "the next life was retained");
+        } else {
+            assert!(other.join().unwrap());
+            assert_eq!(entry.lower(first), Some(true));
+        }
+    }
+}
+
+model! {
+    /// The index alone: two insert one key, one is listed.
+    fn insert_races_insert() {
+        let records = Arc::new(Records::new());
+        let other = thread::spawn({
+            let records = records.clone();
+            move || records.insert(0, 5)
+        });
+        let results = [records.insert(1, 5), other.join().unwrap()];
+        match results {
+            [Ok(()), Err(1)] => assert_eq!(records.find(5), Some(1)),
+            [Err(0), Ok(())] => assert_eq!(records.find(5), Some(0)),
+            results => panic!("{results:?}"),
+        }
+    }
+}
+
+model! {
+    /// The index alone: neighbours are inserted at once; none is lost.
+    fn insert_races_neighbour() {
+        let records = Arc::new(Records::new());
+        let other = thread::spawn({
+            let records = records.clone();
+            move || records.insert(0, 1).unwrap()
+        });
+        records.insert(1, 2).unwrap();
+        other.join().unwrap();
+        assert_eq!((records.find(1), records.find(2)), (Some(0), Some(1)), "lost");
+    }
+}
+
+model! {
+    /// The index alone: a record is removed while another is inserted behind it.
+    /// The one is unlinked once, the other is not lost: marked links do not change.
+    fn insert_races_remove() {
+        let records = Arc::new(Records::new());
+        records.insert(0, 1).unwrap();
+        let other = thread::spawn({
+            let records = records.clone();
+            move || assert!(records.remove(0, 1))
+        });
+        records.insert(1, 2).unwrap();
+        records.insert(2, 3).unwrap();
+        other.join().unwrap();
+        assert_eq!((records.find(1), records.find(2), records.find(3)), (None, Some(1), Some(2)), "lost");
+        assert_eq!(records.unlinked(0), 1, "unlinked");
+    }
+    /// An insertion behind a record that was marked after its key was read.
+    twin fails_overlooking_the_mark: MarkOverlooked says "lost";
+}
+
+model! {
+    /// The index alone: two neighbours are removed at once; both are unlinked, once.
+    fn remove_races_remove() {
+        let records = Arc::new(Records::new());
+        records.insert(0, 1).unwrap();
+        records.insert(1, 2).unwrap();
+        let other = thread::spawn({
+            let records = records.clone();
+            move || assert!(records.remove(0, 1))
+        });
+        assert!(records.remove(1, 2));
+        other.join().unwrap();
+        assert_eq!((records.find(1), records.find(2)), (None, None));
+        assert_eq!((records.unlinked(0), records.unlinked(1)), (1, 1), "unlinked twice");
+    }
+    twin fails_overlooking_the_mark: MarkOverlooked says "unlinked twice";
+}
+
+model! {
+    /// The index alone: a slot is reused under a walk. What was read of a record
+    /// counts only if the link that led there is unchanged after: its tag says so.
+    fn walk_races_reuse() {
+        let records = Arc::new(Records::new());
+        records.insert(0, 4).unwrap();
+        records.insert(1, 2).unwrap();
+        let other = thread::spawn({
+            let records = records.clone();
+            move || records.find(2)
+        });
+        assert!(records.remove(0, 4));
+        records.insert(0, 3).unwrap();
+        assert_eq!(other.join().unwrap(), Some(1), "not found");
+        assert_eq!((records.find(4), records.find(3), records.find(2)), (None, Some(0), Some(1)));
+    }
+    twin fails_unvalidated: IndexUnvalidated says "not found";
+}
+
+model! {
+    /// The index alone: an insertion beside the reuse of the record before it.
+    fn insert_races_reuse() {
+        let records = Arc::new(Records::new());
+        records.insert(0, 1).unwrap();
+        let other = thread::spawn({
+            let records = records.clone();
+            move || records.insert(1, 2).unwrap()
+        });
+        assert!(records.remove(0, 1));
+        records.insert(0, 3).unwrap();
+        other.join().unwrap();
+        assert_eq!((records.find(1), records.find(2), records.find(3)), (None, Some(1), Some(0)), "lost");
+    }
+    twin fails_untagged: LinkUntagged says "lost";
+}
+
+model! {
+    /// The index alone: buckets are added while somebody searches and inserts.
+    fn spread_races_insert() {
+        let records = Arc::new(Records::new());
+        records.insert(0, 1).unwrap();
+        let other = thread::spawn({
+            let records = records.clone();
+            move || {
+                records.spread(2);
+                assert_eq!(records.find(1), Some(0), "lost");
+            }
+        });
+        records.insert(1, 2).unwrap();
+        other.join().unwrap();
+        assert_eq!((records.find(1), records.find(2)), (Some(0), Some(1)), "lost");
+    }
+}
+
+model! {
+    /// Rule P4: equal capabilities that are inserted at once get one handle.
+    fn import_races_import() {
+        let office = office();
+        let (mailbox, table) = table(&office);
+        let capability = mailbox.capability(Permissions::SEND);
+        let other = thread::spawn({
+            let (table, capability) = (table.clone(), capability.clone());
+            move || table.insert(&capability).unwrap()
+        });
+        let mine = table.insert(&capability).unwrap();
+        assert_eq!(mine, other.join().unwrap(), "two handles");
+        assert_eq!((table.len(), table.release(mine), table.release(mine)), (1, Ok(()), Ok(())));
+        assert_eq!(table.release(mine), Err(TableError::InvalidHandle));
+        assert_eq!(table.len(), 0);
+    }
+}
+
+model! {
+    /// Rules P4 and P5: a capability is inserted while its last reference is
+    /// released. What insert returned is there.
+    fn import_races_release() {
+        let office = office();
+        let (mailbox, table) = table(&office);
+        let capability = mailbox.capability(Permissions::SEND);
+        let first = table.insert(&capability).unwrap();
+        let other = thread::spawn({
+            let table = table.clone();
+            move || table.release(first).unwrap()
+        });
+        let mine = table.insert(&capability).unwrap();
+        other.join().unwrap();
+        assert!(table.contains(mine), "a lost entry");
+        assert_eq!(table.len(), 1);
+        table.release(mine).unwrap();
+        assert!(!table.contains(mine) && table.is_empty());
+    }
+}
+
+model! {
+    /// Rule P5: the process releases its reference while a guard holds another.
+    fn release_races_guard() {
+        let office = office();
+        let (mut mailbox, table) = table(&office);
+        let to = mailbox.export(Permissions::SEND).unwrap();
+        table.send(to, b"", &[to]).unwrap();
+        let other = thread::spawn({
+            let table = table.clone();
+            move || table.release(to)
+        });
+        let Ok(Signal::Message(message)) = mailbox.try_recv() else { panic!("nothing") };
+        let held = message.handles()[0];
+        assert!(table.contains(held), "the guard's handle dangles");
+        drop(message);
+        other.join().unwrap().unwrap();
+        assert!(table.is_empty());
+    }
+}
+
+model! {
+    /// Rule S1: a send through a handle that is being released is accepted or
+    /// refused, and nothing in between.
+    fn send_races_release() {
+        let office = office();
+        let (mut mailbox, table) = table(&office);
+        let to = mailbox.export(Permissions::SEND).unwrap();
+        let other = thread::spawn({
+            let table = table.clone();
+            move || table.send(to, b"m", &[])
+        });
+        table.release(to).unwrap();
+        match other.join().unwrap() {
+            Ok(()) => assert!(mailbox.try_recv().is_ok()),
+            Err(error) => assert_eq!(error, SendError::InvalidHandle),
+        }
+    }
+}
+
+model! {
+    /// Rule O5: an insertion races the death that seals the table.
+    fn insert_races_seal() {
+        let office = office();
+        let (mailbox, _) = table(&office);
+        let group = office.create_group().unwrap();
+        let sealed = group.create_table().unwrap();
+        let other = thread::spawn({
+            let (sealed, capability) = (sealed.clone(), mailbox.capability(Permissions::SEND));
+            move || sealed.insert(&capability).map(drop)
+        });
+        group.kill();
+        assert!(sealed.is_empty() && sealed.handles().next().is_none());
+        assert!(matches!(other.join().unwrap(), Ok(()) | Err(TableError::Dead)));
+    }
+}
+
+model! {
+    /// Rule S2: the receiver's table goes while a message with a capability is
+    /// sent to it: nothing of it is left over.
+    fn attach_races_close() {
+        let office = office();
+        let (mailbox, table) = table(&office);
+        let to = mailbox.capability(Permissions::SEND);
+        drop(table);
+        let other = thread::spawn({
+            let to = to.clone();
+            move || {
+                let sent = to.send(b"", &[&to]);
+                assert!(matches!(sent, Ok(()) | Err(SendError::Closed)), "{sent:?}");
+            }
+        });
+        mailbox.close();
+        other.join().unwrap();
+        let stats = office.stats();
+        assert_eq!((stats.buffers, stats.tables, stats.routes), (0, 0, 0), "left over");
+    }
+}

@@ -1,0 +1,134 @@
+//! Models of senders that wait for room: first come, first woken, none forgotten.
+#![cfg(loom)]
+
+use flue_core::{Handle, Mailbox, Permissions, PostOffice, SendError, SendWait, Signal, Table};
+use loom::thread;
+use loom_tests::{block_on, model, office, room};
+use std::task::{Context, Waker};
+
+/// A mailbox with room for one message, which it has.
+fn full(office: &PostOffice) -> (Mailbox, Table, Handle) {
+    let table = office.create_table().unwrap();
+    let group = office.create_group().unwrap();
+    let mailbox = group.create_mailbox_with(&table, room(1)).unwrap();
+    let to = mailbox.export(Permissions::SEND).unwrap();
+    table.send(to, &[0], &[]).unwrap();
+    (mailbox, table, to)
+}
+
+/// Sends when there is room.
+fn send(table: &Table, to: Handle, number: u8) -> Result<(), SendError> {
+    let mut wait = SendWait::new();
+    block_on(|cx| table.poll_send(cx, &mut wait, to, &[number], &[]))
+}
+
+fn next(mailbox: &mut Mailbox) -> u8 {
+    match mailbox.try_recv() {
+        Ok(Signal::Message(message)) => message.data()[0],
+        other => panic!("{other:?}"),
+    }
+}
+
+model! {
+    /// Rule S6: a sender that begins to wait while room is made sees the room,
+    /// or is seen by who makes it: it says that it waits, then tries once more.
+    fn wait_races_receive() {
+        let office = office();
+        let (mut mailbox, table, to) = full(&office);
+        let sender = thread::spawn({
+            let table = table.clone();
+            move || send(&table, to, 1).unwrap()
+        });
+        assert_eq!(next(&mut mailbox), 0);
+        sender.join().unwrap();
+        assert_eq!(next(&mut mailbox), 1);
+    }
+    /// A sender that waits and does not say so.
+    twin fails_unsaid: WaitUnsaid says "deadlock";
+}
+
+model! {
+    /// Rule S6: a kill wakes who waits for room.
+    fn wait_races_kill() {
+        let office = office();
+        let (mailbox, table, to) = full(&office);
+        let sender = thread::spawn(move || assert_eq!(send(&table, to, 1), Err(SendError::Closed)));
+        mailbox.group().kill();
+        sender.join().unwrap();
+    }
+}
+
+model! {
+    /// Rule S6: a close wakes who waits for room.
+    fn wait_races_close() {
+        let office = office();
+        let (mailbox, table, to) = full(&office);
+        let sender = thread::spawn(move || assert_eq!(send(&table, to, 1), Err(SendError::Closed)));
+        mailbox.close();
+        sender.join().unwrap();
+        assert_eq!(office.stats().buffers, 0, "left over");
+    }
+}
+
+model! {
+    /// Rule S6: one who was woken gives up: its wake goes to the next in line.
+    fn cancel_races_receive() {
+        let office = office();
+        let (mut mailbox, table, to) = full(&office);
+        let mut first = SendWait::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(table.poll_send(&mut cx, &mut first, to, &[9], &[]).is_pending());
+        let second = thread::spawn({
+            let table = table.clone();
+            move || send(&table, to, 1).unwrap()
+        });
+        assert_eq!(next(&mut mailbox), 0);
+        drop(first);
+        second.join().unwrap();
+        assert_eq!(next(&mut mailbox), 1);
+    }
+    /// A wake that is kept by who does not use it.
+    twin fails_keeping_the_wake: WakeKept says "deadlock";
+}
+
+model! {
+    /// Rule S6: one leaves the line as another joins it, and room comes: who says
+    /// that nobody waits looks once more.
+    fn leave_races_wait_and_receive() {
+        let office = office();
+        let (mut mailbox, table, to) = full(&office);
+        let mut first = SendWait::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(table.poll_send(&mut cx, &mut first, to, &[9], &[]).is_pending());
+        drop(first); // The word still says that somebody waits.
+        let second = thread::spawn({
+            let table = table.clone();
+            move || send(&table, to, 1).unwrap()
+        });
+        assert_eq!(next(&mut mailbox), 0);
+        second.join().unwrap();
+        assert_eq!(next(&mut mailbox), 1);
+    }
+    twin fails_unchecked: NothingUnchecked says "deadlock";
+}
+
+model! {
+    /// Rule S6: two wait for one place after the other: both are woken in the end.
+    fn two_wait_race_receive() {
+        let office = office();
+        let (mut mailbox, table, to) = full(&office);
+        let wait = |number| {
+            let table = table.clone();
+            thread::spawn(move || send(&table, to, number).unwrap())
+        };
+        let (one, two) = (wait(1), wait(2));
+        let mut got = Vec::new();
+        for _ in 0..3 {
+            block_on(|cx| mailbox.poll_ready(cx));
+            got.push(next(&mut mailbox));
+        }
+        one.join().unwrap();
+        two.join().unwrap();
+        assert!(got == [0, 1, 2] || got == [0, 2, 1], "{got:?}");
+    }
+}
