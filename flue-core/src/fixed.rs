@@ -194,7 +194,7 @@ impl<
             }
             Err(_) => {
                 while self.state.load(Acquire) != READY {
-                    core::hint::spin_loop();
+                    crate::sync::spin_loop();
                 }
             }
         }

@@ -492,3 +492,7 @@ impl Default for Roster {
         Self::new()
     }
 }
+
+pub fn dbg_group(group: &crate::RouteGroup) -> (u32, u32) {
+    (group.slot().refs_now(), group.slot().life.count())
+}

@@ -66,6 +66,10 @@
 //! | `signal`, `payload` | what is received |
 //! | `limits`, `error` | how much, and why not |
 #![no_std]
+#![cfg_attr(
+    not(feature = "alloc"),
+    allow(dead_code, unused_imports, clippy::drop_non_drop, reason = "what only offices that grow use stays compiled with the rest")
+)]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;

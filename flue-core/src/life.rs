@@ -72,13 +72,13 @@ impl Life {
     /// The generation that `begin` would return.
     pub(crate) fn next(&self) -> Generation {
         let count = self.0.load(Acquire);
-        debug_assert!(count % 2 == 0 && count != SPENT, "the slot is not vacant");
+        debug_assert!(count.is_multiple_of(2) && count != SPENT, "the slot is not vacant");
         count + 1
     }
 
     /// Ends the life `generation` if it has not ended yet.
     pub(crate) fn end(&self, generation: Generation) -> Ended {
-        if generation % 2 == 0 {
+        if generation.is_multiple_of(2) {
             return Ended::Before;
         }
         if twin::is(Twin::EndInTwoSteps) && self.is(generation) {

@@ -275,8 +275,7 @@ impl Office {
             return Err(TableError::LimitReached);
         }
         let index = self.tie(&pin, pair, asker).inspect_err(|_| asking.links.repay())?;
-        // SAFETY: tied by us and held for taking apart, which only who cuts it
-        // lets go of; if that is another, peeking pinned is what this is.
+        // Held for taking apart, unless another has cut it already.
         let Some(link) = self.links.peek(&pin, index) else { return Ok(()) };
         let generation = link.life.living();
         if !twin::is(Twin::LinkUnfenced) {

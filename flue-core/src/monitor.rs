@@ -456,12 +456,16 @@ impl Office {
         panics: &mut Panics,
     ) {
         for (index, monitor) in self.watchers(pin, channel) {
-            // What this caller holds cannot change its addresses.
-            if !monitor.load().is_held_by(by) || monitor.observed.load() != observed {
+            // What this caller holds cannot change its addresses; what another
+            // closer holds can, with the version.
+            let seen = monitor.load();
+            if !seen.is_held_by(by) || monitor.observed.load() != observed {
                 continue;
             }
             let observer = monitor.observer.load();
-            let step = monitor.step(|word| word.is_held_by(by).then(|| word.set(HELD, 0)));
+            let is_same = |word: Word| word.same_version(seen) || twin::is(Twin::ObserverUnversioned);
+            let ours = |word: Word| word.is_held_by(by) && is_same(word);
+            let step = monitor.step(|word| ours(word).then(|| word.set(HELD, 0)));
             if let Ok((_, after)) = step {
                 if after.is_free() {
                     self.free_monitor(index, monitor);

@@ -17,13 +17,14 @@ pub(crate) use self::real::*;
 #[path = "sync/model.rs"]
 pub(crate) mod atomic;
 #[cfg(all(loom, feature = "loom"))]
-pub(crate) use loom::cell::UnsafeCell;
+pub(crate) use loom::{cell::UnsafeCell, hint::spin_loop};
 /// For what is about a model, not in it.
 #[cfg(all(loom, feature = "loom"))]
 pub(crate) use core::sync::atomic as unmodelled;
 
 #[cfg(not(all(loom, feature = "loom")))]
 mod real {
+    pub(crate) use core::hint::spin_loop;
     #[cfg(not(feature = "portable-atomic"))]
     pub(crate) use core::sync::atomic;
     #[cfg(feature = "portable-atomic")]

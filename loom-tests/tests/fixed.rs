@@ -45,16 +45,19 @@ model! {
         let mut next = match group.create_mailbox_with(&table, one()) {
             Ok(next) => next,
             // The sender was inside the waker, or still is: the slot is not vacant.
-            Err(_) => return drop(sender.join().unwrap()),
+            Err(_) => {
+                let sent = sender.join().unwrap();
+                return assert!(matches!(sent, Ok(()) | Err(SendError::Closed)), "{sent:?}");
+            }
         };
         let sent = sender.join().unwrap();
         assert!(matches!(sent, Ok(()) | Err(SendError::Closed)), "{sent:?}");
-        assert_eq!(next.try_recv().unwrap_err(), TryRecvError::Empty, "a message of an earlier life");
-        assert_eq!(next.len(), 0, "charged to the next owner");
+        assert!(next.try_recv().is_err(), "a message of an earlier life");
+        assert_eq!(next.len(), 0, "a charge of an earlier life");
         assert_eq!(office.stats().buffers, 0, "a lost node");
     }
     twin fails_without_version: CloseKeepsVersion says "a message of an earlier life";
-    twin fails_without_generation: CreditUnversioned says "a";
+    twin fails_without_generation: CreditUnversioned says "an earlier life";
 }
 
 model! {

@@ -152,6 +152,7 @@ model! {
         a.kill();
         let b = killer.join().unwrap();
         assert!(a.is_dead() && b.is_dead());
+        println!("DBG {:?} {:?}", flue_core::internals::dbg_group(&a), flue_core::internals::dbg_group(&b));
         drop((a, b));
         let stats = office.stats();
         assert_eq!((stats.links, stats.groups), (0, 0), "left over");

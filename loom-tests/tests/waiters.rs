@@ -72,42 +72,50 @@ model! {
 
 model! {
     /// Rule S6: one who was woken gives up: its wake goes to the next in line.
-    fn cancel_races_receive() {
+    fn cancel_races_wait() {
         let office = office();
         let (mut mailbox, table, to) = full(&office);
         let mut first = SendWait::new();
         let mut cx = Context::from_waker(Waker::noop());
         assert!(table.poll_send(&mut cx, &mut first, to, &[9], &[]).is_pending());
-        let second = thread::spawn({
-            let table = table.clone();
-            move || send(&table, to, 1).unwrap()
+        let receiver = thread::spawn(move || {
+            assert_eq!(next(&mut mailbox), 0);
+            drop(first);
+            mailbox
         });
-        assert_eq!(next(&mut mailbox), 0);
-        drop(first);
-        second.join().unwrap();
-        assert_eq!(next(&mut mailbox), 1);
+        send(&table, to, 1).unwrap();
+        assert_eq!(next(&mut receiver.join().unwrap()), 1);
     }
     /// A wake that is kept by who does not use it.
     twin fails_keeping_the_wake: WakeKept says "deadlock";
 }
 
 model! {
-    /// Rule S6: one leaves the line as another joins it, and room comes: who says
-    /// that nobody waits looks once more.
-    fn leave_races_wait_and_receive() {
+    /// Rule S6: room is made while nobody waits, taken by one who does not, and
+    /// another begins to wait: who says that nobody waits looks once more.
+    fn send_and_wait_race_two_receives() {
         let office = office();
         let (mut mailbox, table, to) = full(&office);
         let mut first = SendWait::new();
         let mut cx = Context::from_waker(Waker::noop());
         assert!(table.poll_send(&mut cx, &mut first, to, &[9], &[]).is_pending());
         drop(first); // The word still says that somebody waits.
-        let second = thread::spawn({
+        let sender = thread::spawn({
             let table = table.clone();
-            move || send(&table, to, 1).unwrap()
+            move || {
+                let taken = table.send(to, &[1], &[]).is_ok();
+                send(&table, to, 2).unwrap();
+                taken
+            }
         });
         assert_eq!(next(&mut mailbox), 0);
-        second.join().unwrap();
-        assert_eq!(next(&mut mailbox), 1);
+        let mut got = Vec::new();
+        while !got.contains(&2) {
+            block_on(|cx| mailbox.poll_ready(cx));
+            got.push(next(&mut mailbox));
+        }
+        let expected: &[u8] = if sender.join().unwrap() { &[1, 2] } else { &[2] };
+        assert_eq!(got, expected);
     }
     twin fails_unchecked: NothingUnchecked says "deadlock";
 }

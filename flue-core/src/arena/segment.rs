@@ -152,7 +152,8 @@ fn pick(free: usize, from: usize, want: usize) -> usize {
 pub(crate) mod memory {
     //! The allocator, with a way to fail.
 
-    use alloc::alloc::{Layout, alloc, dealloc};
+    use alloc::alloc::{alloc, dealloc};
+    use core::alloc::Layout;
 
     /// The allocator had nothing.
     #[derive(Debug)]
@@ -249,7 +250,8 @@ impl<T: Slot> Segment<T> {
     /// Gives back what free slots hold and, if `retire` and all are free, the
     /// slots themselves.
     pub(super) fn reclaim(&self, pin: &Pin, retire: bool) {
-        if !T::HOLDS_MEMORY && !(retire && self.free.load(Relaxed) == ALL) {
+        let may_retire = retire && self.free.load(Relaxed) == ALL;
+        if !T::HOLDS_MEMORY && !may_retire {
             return;
         }
         let Some(mask) = self.claim(0, SLOTS) else { return };

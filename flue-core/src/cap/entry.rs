@@ -298,7 +298,7 @@ impl Entry {
 
     /// Turns one of a guard's references into one of the process's own.
     pub(crate) fn take(&self, generation: u32) {
-        let _ = self.step_in(generation, |word| Some(word.raised(By::Own).lowered(By::Guard)?));
+        let _ = self.step_in(generation, |word| word.raised(By::Own).lowered(By::Guard));
     }
 
     /// Ends whatever lives here, for a table that nobody uses any more.

@@ -202,6 +202,12 @@ impl Received {
         WAITING.get(self.0.fetch_or(0, AcqRel)) == 1
     }
 
+    /// Whether a sender waits, for the receiver, who will look again.
+    #[inline(always)]
+    pub(crate) fn has_waiting(&self) -> bool {
+        WAITING.get(self.0.load(Relaxed)) == 1
+    }
+
     pub(crate) fn count(&self) -> u32 {
         COUNT.get(self.0.load(Acquire)) as u32
     }

@@ -54,6 +54,7 @@ impl Mailbox {
             if self.pending.is_none() {
                 let seen = self.route().head.look().newest();
                 if seen == self.marker {
+                    self.pass_over();
                     return Err(TryRecvError::Empty);
                 }
                 if let Some((node, envelope)) = self.only_one(seen) {
@@ -93,6 +94,15 @@ impl Mailbox {
                 }
                 None => return Err(TryRecvError::Empty),
             }
+        }
+    }
+
+    /// Nothing is here and yet a sender waits: who was woken for the room has
+    /// not come, so the next in the line is (rule S6).
+    #[inline(always)]
+    fn pass_over(&self) {
+        if self.channel().received.has_waiting() {
+            self.post_office().wake_sender(self.address);
         }
     }
 
@@ -163,6 +173,7 @@ impl Mailbox {
         if self.is_ready() {
             return Poll::Ready(());
         }
+        self.pass_over();
         self.route().wake.register(cx.waker());
         fence(SeqCst); // Partner: who ends the group, before it wakes its receivers.
         if !self.doze() || self.group.is_dead() {
