@@ -5,9 +5,6 @@ use benches::{lone, measure::FLUE};
 
 fn main() {
     lone::main(FLUE, |cores| {
-        vec![
-            ("send/16 B", send::flue_small()),
-            ("fan-in/1 -> 1", fan_in::flue(cores, 1)),
-        ]
+        vec![("send/16 B", send::flue_small()), ("fan-in/1 -> 1", fan_in::flue(cores, 1))]
     });
 }

@@ -6,9 +6,6 @@ use benches::{lone, theirs};
 fn main() {
     let _context = theirs::runtime().enter();
     lone::main(theirs::NAME, |cores| {
-        vec![
-            ("send/16 B", send::flue_peer_small()),
-            ("fan-in/1 -> 1", fan_in::flue_peer(cores, 1)),
-        ]
+        vec![("send/16 B", send::flue_peer_small()), ("fan-in/1 -> 1", fan_in::flue_peer(cores, 1))]
     });
 }

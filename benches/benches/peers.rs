@@ -39,12 +39,8 @@ const STACK: usize = 256 << 20;
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
     let program = thread::Builder::new().stack_size(STACK);
-    let result = program
-        .spawn(move || run(&options).map_err(|error| error.to_string()))?
-        .join();
-    result
-        .map_err(|_| "a workload panicked")?
-        .map_err(Into::into)
+    let result = program.spawn(move || run(&options).map_err(|error| error.to_string()))?.join();
+    result.map_err(|_| "a workload panicked")?.map_err(Into::into)
 }
 
 fn run(options: &Options) -> Result<(), Box<dyn Error>> {
@@ -54,19 +50,12 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     let cores = Cores::take().ok_or("this system does not tell its cores")?;
-    let effort = if options.quick {
-        Effort::QUICK
-    } else {
-        Effort::FULL
-    };
+    let effort = if options.quick { Effort::QUICK } else { Effort::FULL };
     let filter = options.filter.as_deref().unwrap_or("");
-    let rows = workload::all(&effort, cores)
-        .into_iter()
-        .filter(|row| row.name.contains(filter));
+    let rows = workload::all(&effort, cores).into_iter().filter(|row| row.name.contains(filter));
     if options.list {
         for row in rows {
-            row.contenders()
-                .for_each(|who| println!("{}\t{who}", row.name));
+            row.contenders().for_each(|who| println!("{}\t{who}", row.name));
         }
         return Ok(());
     }
@@ -100,17 +89,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 
 /// The target directory: where cargo was told, or the one this program lies in.
 fn target() -> PathBuf {
-    let beside = || {
-        Some(
-            env::current_exe()
-                .ok()?
-                .parent()?
-                .parent()?
-                .parent()?
-                .to_path_buf(),
-        )
-    };
+    let beside = || Some(env::current_exe().ok()?.parent()?.parent()?.parent()?.to_path_buf());
     let told = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    told.or_else(beside)
-        .unwrap_or_else(|| Path::new("target").into())
+    told.or_else(beside).unwrap_or_else(|| Path::new("target").into())
 }

@@ -46,10 +46,7 @@ impl Cores {
         let mut all = core_affinity::get_core_ids()?.into_iter();
         let here = all.next()?;
         core_affinity::set_for_current(here);
-        Some(Box::leak(Box::new(Self {
-            here,
-            others: all.collect(),
-        })))
+        Some(Box::leak(Box::new(Self { here, others: all.collect() })))
     }
 
     /// Whether there is a second core at all.
@@ -59,11 +56,8 @@ impl Cores {
 
     /// Pins the calling thread to the `index`th of the other cores, round and round.
     pub fn pin_other(&self, index: usize) {
-        let core = if self.others.is_empty() {
-            self.here
-        } else {
-            self.others[index % self.others.len()]
-        };
+        let core =
+            if self.others.is_empty() { self.here } else { self.others[index % self.others.len()] };
         core_affinity::set_for_current(core);
     }
 
@@ -90,11 +84,7 @@ impl Cores {
             (2..TRIPS).for_each(|trip| answer(2 * trip));
             start.elapsed()
         });
-        if elapsed / (TRIPS - 2) < NEAR {
-            Place::Near
-        } else {
-            Place::Far
-        }
+        if elapsed / (TRIPS - 2) < NEAR { Place::Near } else { Place::Far }
     }
 
     /// Each of `senders` calls `send` `each` times on a core of its own (as far as there are), while
@@ -176,10 +166,7 @@ impl Cores {
             }
             let start = Instant::now();
             act();
-            watcher
-                .join()
-                .expect("the watcher only looks")
-                .saturating_duration_since(start)
+            watcher.join().expect("the watcher only looks").saturating_duration_since(start)
         })
     }
 }

@@ -57,10 +57,8 @@ pub fn of<T>(work: impl FnOnce() -> T) -> (T, Heap) {
     let was = COUNTING.swap(true, Relaxed);
     let before = (LIVE.load(Relaxed), CALLS.load(Relaxed));
     let result = work();
-    let heap = Heap {
-        bytes: LIVE.load(Relaxed) - before.0,
-        allocations: CALLS.load(Relaxed) - before.1,
-    };
+    let heap =
+        Heap { bytes: LIVE.load(Relaxed) - before.0, allocations: CALLS.load(Relaxed) - before.1 };
     COUNTING.store(was, Relaxed);
     (result, heap)
 }

@@ -13,19 +13,12 @@ pub fn main(who: &str, windows: impl FnOnce(&'static Cores) -> Vec<(&'static str
     for (name, mut window) in windows(cores) {
         let turns = calibrate(&mut window, effort.window);
         let round = |_| {
-            let best = (0..effort.windows)
-                .map(|_| window(turns))
-                .min()
-                .unwrap_or_default();
+            let best = (0..effort.windows).map(|_| window(turns)).min().unwrap_or_default();
             best.as_nanos() as f64 / turns as f64
         };
         let samples: Vec<f64> = (0..effort.rounds).map(round).collect();
         if let Some(all) = Summary::of(&samples) {
-            println!(
-                "{name:<16}  {who:<12}  {:>8.1} ns  ±{:.0} %",
-                all.median,
-                all.spread * 100.0
-            );
+            println!("{name:<16}  {who:<12}  {:>8.1} ns  ±{:.0} %", all.median, all.spread * 100.0);
         }
     }
 }

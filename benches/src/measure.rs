@@ -88,22 +88,14 @@ pub struct Row {
 
 impl std::fmt::Debug for Row {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Row")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Row").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
 impl Row {
     /// A row without contenders.
     pub fn new(name: impl Into<String>, unit: Unit) -> Self {
-        Self {
-            name: name.into(),
-            unit,
-            per: 1,
-            contenders: Vec::new(),
-            targets: Vec::new(),
-        }
+        Self { name: name.into(), unit, per: 1, contenders: Vec::new(), targets: Vec::new() }
     }
 
     /// A row of times.
@@ -143,11 +135,7 @@ impl Row {
 
     fn add(mut self, who: impl Into<String>, across: bool, measure: Measure) -> Self {
         let who = who.into();
-        self.contenders.push(Contender {
-            who,
-            across,
-            measure,
-        });
+        self.contenders.push(Contender { who, across, measure });
         self
     }
 
@@ -179,10 +167,7 @@ impl Row {
 
     /// The work of one contender alone, set up.
     pub fn into_window(self, who: &str) -> Option<Window> {
-        let contender = self
-            .contenders
-            .into_iter()
-            .find(|contender| contender.who == who)?;
+        let contender = self.contenders.into_iter().find(|contender| contender.who == who)?;
         match contender.measure {
             Measure::Turns(make) => Some(make()),
             Measure::Figure(_) => None,
@@ -191,9 +176,7 @@ impl Row {
 
     /// The names of those who take part.
     pub fn contenders(&self) -> impl Iterator<Item = &str> {
-        self.contenders
-            .iter()
-            .map(|contender| contender.who.as_str())
+        self.contenders.iter().map(|contender| contender.who.as_str())
     }
 }
 
@@ -352,12 +335,7 @@ impl Running {
             }
             Measure::Figure(figure) => Work::Figure(figure),
         };
-        Self {
-            who: contender.who,
-            across: contender.across,
-            work,
-            samples: Vec::new(),
-        }
+        Self { who: contender.who, across: contender.across, work, samples: Vec::new() }
     }
 
     fn round(&mut self, round: usize, per: u64, effort: &Effort, cores: &Cores) {
@@ -372,42 +350,28 @@ impl Running {
             if left == 0 {
                 break;
             }
-            let before = if self.across {
-                cores.place()
-            } else {
-                Place::Here
-            };
+            let before = if self.across { cores.place() } else { Place::Here };
             let value = match &mut self.work {
                 Work::Turns { window, turns } => {
                     window(*turns).as_nanos() as f64 / (*turns * per) as f64
                 }
                 Work::Figure(figure) => figure() / per as f64,
             };
-            let after = if self.across {
-                cores.place()
-            } else {
-                Place::Here
-            };
+            let after = if self.across { cores.place() } else { Place::Here };
             if before != after {
                 continue;
             }
             left -= 1;
             match best.iter_mut().find(|sample| sample.place == before) {
                 Some(sample) => sample.value = sample.value.min(value),
-                None => best.push(Sample {
-                    round,
-                    place: before,
-                    value,
-                }),
+                None => best.push(Sample { round, place: before, value }),
             }
         }
         self.samples.extend(best);
     }
 
     fn at(&self, place: Place) -> impl Iterator<Item = &Sample> {
-        self.samples
-            .iter()
-            .filter(move |sample| sample.place == place)
+        self.samples.iter().filter(move |sample| sample.place == place)
     }
 }
 
@@ -431,17 +395,9 @@ pub(crate) fn calibrate(window: &mut Window, length: Duration) -> u64 {
 
 /// Runs a row. It is given back once for every place in which all contenders were seen.
 pub fn run(row: Row, effort: &Effort, cores: &Cores) -> Vec<Outcome> {
-    let Row {
-        name,
-        unit,
-        per,
-        contenders,
-        targets,
-    } = row;
-    let mut running: Vec<_> = contenders
-        .into_iter()
-        .map(|contender| Running::set_up(contender, effort))
-        .collect();
+    let Row { name, unit, per, contenders, targets } = row;
+    let mut running: Vec<_> =
+        contenders.into_iter().map(|contender| Running::set_up(contender, effort)).collect();
     for round in 0..effort.rounds {
         // Everybody gets to go first.
         let first = round % running.len().max(1);
@@ -450,11 +406,8 @@ pub fn run(row: Row, effort: &Effort, cores: &Cores) -> Vec<Outcome> {
             contender.round(round, per, effort, cores);
         }
     }
-    let mut places: Vec<Place> = running
-        .iter()
-        .flat_map(|one| &one.samples)
-        .map(|sample| sample.place)
-        .collect();
+    let mut places: Vec<Place> =
+        running.iter().flat_map(|one| &one.samples).map(|sample| sample.place).collect();
     places.sort();
     places.dedup();
     // Where not everybody was seen there is little to compare, unless there is nothing else.
@@ -462,10 +415,7 @@ pub fn run(row: Row, effort: &Effort, cores: &Cores) -> Vec<Outcome> {
     if places.iter().any(met) {
         places.retain(met);
     }
-    places
-        .into_iter()
-        .map(|place| judge(&name, unit, place, &running, &targets))
-        .collect()
+    places.into_iter().map(|place| judge(&name, unit, place, &running, &targets)).collect()
 }
 
 fn judge(name: &str, unit: Unit, place: Place, running: &[Running], targets: &[Target]) -> Outcome {
@@ -475,24 +425,14 @@ fn judge(name: &str, unit: Unit, place: Place, running: &[Running], targets: &[T
         .filter_map(|one| {
             let own = Summary::of(&one.at(place).map(|sample| sample.value).collect::<Vec<_>>())?;
             let ratio = flue.and_then(|flue| ratio(flue, one, place, &own));
-            Some(Standing {
-                who: one.who.clone(),
-                own,
-                ratio,
-            })
+            Some(Standing { who: one.who.clone(), own, ratio })
         })
         .collect();
     let verdicts = targets
         .iter()
         .filter_map(|target| Some((target.clone(), verdict(target, &standings)?)))
         .collect();
-    Outcome {
-        name: name.into(),
-        unit,
-        place,
-        standings,
-        verdicts,
-    }
+    Outcome { name: name.into(), unit, place, standings, verdicts }
 }
 
 /// Flue's figure over `other`'s: round by round where they met, by their medians where they did not.
@@ -507,16 +447,8 @@ fn ratio(flue: &Running, other: &Running, place: Place, own: &Summary) -> Option
     if met.len() >= 3 {
         return Summary::of(&met);
     }
-    let flue = Summary::of(
-        &flue
-            .at(place)
-            .map(|sample| sample.value)
-            .collect::<Vec<_>>(),
-    )?;
-    Some(Summary {
-        median: flue.median / own.median,
-        ..flue
-    })
+    let flue = Summary::of(&flue.at(place).map(|sample| sample.value).collect::<Vec<_>>())?;
+    Some(Summary { median: flue.median / own.median, ..flue })
 }
 
 fn verdict(target: &Target, standings: &[Standing]) -> Option<Verdict> {
@@ -530,9 +462,5 @@ fn verdict(target: &Target, standings: &[Standing]) -> Option<Verdict> {
         }
         Against::Figure => (String::new(), standing(FLUE)?.own.median),
     };
-    Some(Verdict {
-        against,
-        value,
-        mark: Mark::of(value, target),
-    })
+    Some(Verdict { against, value, mark: Mark::of(value, target) })
 }

@@ -24,11 +24,7 @@ impl Process {
         let group = office.create_group().expect("within the office's limits");
         let table = group.create_table().expect("the group is alive");
         let mailbox = group.create_mailbox(&table).expect("the group is alive");
-        Self {
-            group,
-            table,
-            mailbox,
-        }
+        Self { group, table, mailbox }
     }
 
     /// One more mailbox of this process.
@@ -36,9 +32,7 @@ impl Process {
         // A small share of capabilities: the default one, a million times, is more than a table holds.
         let mut limits = MailboxLimits::default();
         limits.handles = SHARE;
-        self.group
-            .create_mailbox_with(&self.table, limits)
-            .expect("within the limits")
+        self.group.create_mailbox_with(&self.table, limits).expect("within the limits")
     }
 
     /// Very many mailboxes of this process.
@@ -78,20 +72,13 @@ impl Pair {
     pub fn within(office: &PostOffice) -> Self {
         let (sender, receiver) = (Process::new(office), Process::new(office));
         let to = sender.granted(&receiver.mailbox, Permissions::SEND);
-        Self {
-            sender,
-            to,
-            receiver,
-        }
+        Self { sender, to, receiver }
     }
 
     /// Sends `data`.
     #[inline]
     pub fn send(&self, data: &[u8], attach: &[Handle]) {
-        self.sender
-            .table
-            .send(self.to, data, attach)
-            .expect("the mailbox is open and has room");
+        self.sender.table.send(self.to, data, attach).expect("the mailbox is open and has room");
     }
 }
 

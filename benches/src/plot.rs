@@ -13,10 +13,8 @@ const RANGE: std::ops::Range<f64> = 0.01..10_000.0;
 
 /// Draws the outcomes into an SVG file.
 pub fn draw(outcomes: &[Outcome], file: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let rows: Vec<_> = outcomes
-        .iter()
-        .filter(|outcome| outcome.unit == Unit::Nanoseconds)
-        .collect();
+    let rows: Vec<_> =
+        outcomes.iter().filter(|outcome| outcome.unit == Unit::Nanoseconds).collect();
     let height = MARGIN * 2 + LINE * rows.len() as u32;
     let area = SVGBackend::new(file, (WIDTH, height)).into_drawing_area();
     area.fill(&WHITE)?;
@@ -39,15 +37,9 @@ pub fn draw(outcomes: &[Outcome], file: &Path) -> Result<(), Box<dyn std::error:
     ))?;
     let mut tick = RANGE.start;
     while tick <= RANGE.end {
-        let style = if tick == 1.0 {
-            BLACK.stroke_width(2)
-        } else {
-            BLACK.mix(0.15).stroke_width(1)
-        };
-        let ends = [
-            (across(tick), MARGIN as i32),
-            (across(tick), (height - MARGIN) as i32),
-        ];
+        let style =
+            if tick == 1.0 { BLACK.stroke_width(2) } else { BLACK.mix(0.15).stroke_width(1) };
+        let ends = [(across(tick), MARGIN as i32), (across(tick), (height - MARGIN) as i32)];
         area.draw(&PathElement::new(ends, style))?;
         area.draw(&Text::new(
             format!("{tick}x"),
@@ -63,27 +55,16 @@ pub fn draw(outcomes: &[Outcome], file: &Path) -> Result<(), Box<dyn std::error:
             let Some(ratio) = standing.ratio.filter(|ratio| ratio.median > 0.0) else {
                 continue;
             };
-            let index = whos
-                .iter()
-                .position(|who| *who == standing.who)
-                .unwrap_or(0);
+            let index = whos.iter().position(|who| *who == standing.who).unwrap_or(0);
             let color = Palette99::pick(index).filled();
-            area.draw(&Circle::new(
-                (across(1.0 / ratio.median), down(line)),
-                5,
-                color,
-            ))?;
+            area.draw(&Circle::new((across(1.0 / ratio.median), down(line)), 5, color))?;
         }
     }
     for (index, who) in whos.iter().enumerate() {
         let (column, line) = (index as i32 % 8, index as i32 / 8);
         let at = (20 + column * 135, (height - MARGIN) as i32 + 16 + line * 20);
         area.draw(&Circle::new(at, 5, Palette99::pick(index).filled()))?;
-        area.draw(&Text::new(
-            who.to_string(),
-            (at.0 + 10, at.1 - 7),
-            text.clone(),
-        ))?;
+        area.draw(&Text::new(who.to_string(), (at.0 + 10, at.1 - 7), text.clone()))?;
     }
     area.present()?;
     Ok(())

@@ -13,11 +13,8 @@ pub const HEAD: &str = concat!(
 pub fn lines(outcome: &Outcome) -> String {
     let mut text = String::new();
     let place = outcome.place.label();
-    let name = if place.is_empty() {
-        outcome.name.clone()
-    } else {
-        format!("{} ({place})", outcome.name)
-    };
+    let name =
+        if place.is_empty() { outcome.name.clone() } else { format!("{} ({place})", outcome.name) };
     for (index, standing) in ranked(outcome).into_iter().enumerate() {
         let name = if index == 0 { name.as_str() } else { "" };
         let figure = Figure(standing.own.median, outcome.unit).to_string();
@@ -54,20 +51,12 @@ fn ranked(outcome: &Outcome) -> Vec<&Standing> {
 /// What is written beside `who`: the targets set against it; against a figure, beside Flue itself.
 fn verdicts_of<'o>(outcome: &'o Outcome, who: &'o str) -> impl Iterator<Item = String> + 'o {
     let beside = move |verdict: &Verdict| {
-        if verdict.against.is_empty() {
-            who == FLUE
-        } else {
-            verdict.against == who
-        }
+        if verdict.against.is_empty() { who == FLUE } else { verdict.against == who }
     };
-    outcome
-        .verdicts
-        .iter()
-        .filter(move |(_, verdict)| beside(verdict))
-        .map(|(target, verdict)| {
-            let bound = bound(target).map(significant).unwrap_or_default();
-            format!("{} (<= {bound})", verdict.mark.label())
-        })
+    outcome.verdicts.iter().filter(move |(_, verdict)| beside(verdict)).map(|(target, verdict)| {
+        let bound = bound(target).map(significant).unwrap_or_default();
+        format!("{} (<= {bound})", verdict.mark.label())
+    })
 }
 
 fn bound(target: &Target) -> Option<f64> {
@@ -79,18 +68,10 @@ pub fn summary(outcomes: &[Outcome]) -> String {
     let marks: Vec<(&Outcome, &Target, &Verdict)> = outcomes
         .iter()
         .flat_map(|outcome| {
-            outcome
-                .verdicts
-                .iter()
-                .map(move |(target, verdict)| (outcome, target, verdict))
+            outcome.verdicts.iter().map(move |(target, verdict)| (outcome, target, verdict))
         })
         .collect();
-    let count = |mark| {
-        marks
-            .iter()
-            .filter(|(_, _, verdict)| verdict.mark == mark)
-            .count()
-    };
+    let count = |mark| marks.iter().filter(|(_, _, verdict)| verdict.mark == mark).count();
     let mut text = format!(
         "targets: {} beyond the moonshot, {} met, {} within one run's slack, {} missed\n",
         count(Mark::Moonshot),
@@ -173,21 +154,10 @@ fn records(outcome: &Outcome) -> impl Iterator<Item = [String; 11]> + '_ {
             number(standing.own.median),
             number(standing.own.spread),
             standing.own.samples.to_string(),
-            standing
-                .ratio
-                .map(|ratio| number(ratio.median))
-                .unwrap_or_default(),
-            standing
-                .ratio
-                .map(|ratio| number(ratio.spread))
-                .unwrap_or_default(),
-            verdict
-                .and_then(|(target, _)| bound(target))
-                .map(number)
-                .unwrap_or_default(),
-            verdict
-                .map(|(_, verdict)| verdict.mark.label().to_string())
-                .unwrap_or_default(),
+            standing.ratio.map(|ratio| number(ratio.median)).unwrap_or_default(),
+            standing.ratio.map(|ratio| number(ratio.spread)).unwrap_or_default(),
+            verdict.and_then(|(target, _)| bound(target)).map(number).unwrap_or_default(),
+            verdict.map(|(_, verdict)| verdict.mark.label().to_string()).unwrap_or_default(),
         ]
     })
 }
@@ -195,11 +165,7 @@ fn records(outcome: &Outcome) -> impl Iterator<Item = [String; 11]> + '_ {
 /// Comma-separated, one line a contender. Fields that hold a comma are quoted; none holds a quote.
 pub fn csv(outcomes: &[Outcome]) -> String {
     let quote = |field: &String| {
-        if field.contains(',') {
-            format!("\"{field}\"")
-        } else {
-            field.clone()
-        }
+        if field.contains(',') { format!("\"{field}\"") } else { field.clone() }
     };
     let mut text = COLUMNS.join(",") + "\n";
     for record in outcomes.iter().flat_map(records) {
@@ -217,10 +183,8 @@ pub fn json(outcomes: &[Outcome]) -> String {
         _ => format!("\"{field}\""),
     };
     let object = |record: [String; 11]| {
-        let members = COLUMNS
-            .iter()
-            .zip(&record)
-            .map(|(key, field)| format!("\"{key}\": {}", value(field)));
+        let members =
+            COLUMNS.iter().zip(&record).map(|(key, field)| format!("\"{key}\": {}", value(field)));
         format!("  {{{}}}", members.collect::<Vec<_>>().join(", "))
     };
     let objects: Vec<_> = outcomes.iter().flat_map(records).map(object).collect();

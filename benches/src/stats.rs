@@ -18,16 +18,8 @@ impl Summary {
         sorted.sort_by(f64::total_cmp);
         let median = quantile(&sorted, 0.5)?;
         let width = quantile(&sorted, 0.75)? - quantile(&sorted, 0.25)?;
-        let spread = if median == 0.0 {
-            0.0
-        } else {
-            width / 2.0 / median
-        };
-        Some(Self {
-            median,
-            spread,
-            samples: sorted.len(),
-        })
+        let spread = if median == 0.0 { 0.0 } else { width / 2.0 / median };
+        Some(Self { median, spread, samples: sorted.len() })
     }
 }
 

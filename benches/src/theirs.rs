@@ -16,11 +16,8 @@ pub const NAME: &str = "flue 0.2.2";
 /// What its mailboxes leave work to when they are closed. Every program that uses it enters it once.
 pub fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| {
-        Builder::new_current_thread()
-            .build()
-            .expect("a thread can have a runtime")
-    })
+    RUNTIME
+        .get_or_init(|| Builder::new_current_thread().build().expect("a thread can have a runtime"))
 }
 
 /// Runs what is left to be done, so that no later window pays for it.
@@ -62,18 +59,12 @@ impl Process {
         let table: &'static Table = Box::leak(Box::new(Table::new(office.clone())));
         let group: &'static MailboxGroup<'static> = Box::leak(Box::new(MailboxGroup::new(table)));
         let mailbox = group.create_mailbox().expect("the group is alive");
-        Self {
-            table,
-            group,
-            mailbox,
-        }
+        Self { table, group, mailbox }
     }
 
     /// Lets this process do `permissions` to `other`.
     pub fn granted(&self, other: &Mailbox<'_>, permissions: Permissions) -> CapabilityHandle {
-        self.table
-            .import_owned(other.export_owned(permissions))
-            .expect("one office")
+        self.table.import_owned(other.export_owned(permissions)).expect("one office")
     }
 
     /// Sends without waiting.
@@ -127,11 +118,7 @@ impl Pair {
         let office = PostOffice::new();
         let (sender, receiver) = (Process::new(&office), Process::new(&office));
         let to = sender.granted(&receiver.mailbox, Permissions::SEND);
-        Self {
-            sender,
-            to,
-            receiver,
-        }
+        Self { sender, to, receiver }
     }
 }
 

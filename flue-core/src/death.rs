@@ -140,7 +140,8 @@ impl Office {
         let reference = granted.reference();
         // The route first: if it is over and the group lives after that, the
         // authority had ended with the route.
-        let is_open = self.route(reference.route).is_some_and(|r| r.life.is(reference.route.generation));
+        let is_open =
+            self.route(reference.route).is_some_and(|r| r.life.is(reference.route.generation));
         if !is_open && self.is_living(reference.group) {
             return Err(TableError::Closed);
         }

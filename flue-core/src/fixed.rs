@@ -210,7 +210,8 @@ impl<
             limits.handles_per_table = (HANDLES - HANDLES / 2) as u32;
         }
         // SAFETY: nobody else looks at it yet, per the caller.
-        let office = unsafe { (*self.office.get()).write(Office::new(limits, true, HANDLES as u32)) };
+        let office =
+            unsafe { (*self.office.get()).write(Office::new(limits, true, HANDLES as u32)) };
         let office: &'static Office = office;
         // SAFETY: the caller's promise, for each; all of it is static.
         unsafe {
@@ -248,7 +249,8 @@ impl<
     const MONITORS: usize,
     const LINKS: usize,
     const WAITERS: usize,
-> fmt::Debug for StaticPostOffice<GROUPS, HANDLES, MESSAGES, ROUTES, TABLES, MONITORS, LINKS, WAITERS>
+> fmt::Debug
+    for StaticPostOffice<GROUPS, HANDLES, MESSAGES, ROUTES, TABLES, MONITORS, LINKS, WAITERS>
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StaticPostOffice").finish_non_exhaustive()
@@ -264,7 +266,8 @@ impl<
     const MONITORS: usize,
     const LINKS: usize,
     const WAITERS: usize,
-> Default for StaticPostOffice<GROUPS, HANDLES, MESSAGES, ROUTES, TABLES, MONITORS, LINKS, WAITERS>
+> Default
+    for StaticPostOffice<GROUPS, HANDLES, MESSAGES, ROUTES, TABLES, MONITORS, LINKS, WAITERS>
 {
     fn default() -> Self {
         Self::new()

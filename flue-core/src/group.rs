@@ -77,7 +77,9 @@ impl Group {
 }
 
 impl Group {
-    pub(crate) fn refs_now(&self) -> u32 { self.refs.load(Relaxed) } // DEBUG
+    pub(crate) fn refs_now(&self) -> u32 {
+        self.refs.load(Relaxed)
+    } // DEBUG
 }
 
 impl Slot for Group {
@@ -278,7 +280,8 @@ impl RouteGroup {
         if !group.tables.charge(self.office.limits().tables_per_group) {
             return Err(CreateError::LimitReached);
         }
-        let table = Table::create(&self.office, self.address).inspect_err(|_| group.tables.repay())?;
+        let table =
+            Table::create(&self.office, self.address).inspect_err(|_| group.tables.repay())?;
         group.refs.fetch_add(1, Relaxed); // The table's; we have one, so it cannot end.
         if self.is_dead() { Err(CreateError::Dead) } else { Ok(table) }
     }
@@ -299,7 +302,11 @@ impl RouteGroup {
     /// # Errors
     /// `PostOfficeMismatch`, `TableMismatch`, `Dead`; `LimitReached` for the
     /// office or the group; `OutOfMemory`.
-    pub fn create_mailbox_with(&self, table: &Table, limits: MailboxLimits) -> Result<Mailbox, CreateError> {
+    pub fn create_mailbox_with(
+        &self,
+        table: &Table,
+        limits: MailboxLimits,
+    ) -> Result<Mailbox, CreateError> {
         Mailbox::create(self, table, limits)
     }
 
@@ -382,4 +389,3 @@ impl From<Exhausted> for CreateError {
         }
     }
 }
-

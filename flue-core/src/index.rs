@@ -43,12 +43,12 @@
 //! bucket that somebody is still adding is passed over.
 
 use crate::bits::Field;
-use crate::twin::{self, Twin};
 use crate::sync::atomic::{
     AtomicUsize,
     Ordering::{AcqRel, Acquire, Release},
 };
 use crate::sync::const_fn;
+use crate::twin::{self, Twin};
 
 const TARGET: Field = Field::lowest(usize::BITS / 2 - 3);
 const BUCKET: Field = Field::above(TARGET, 1);
@@ -404,7 +404,11 @@ mod buckets {
         Head,
         Ready(&'b LinkCell),
         /// The right bucket is not listed yet; `before` is a ready one.
-        Missing { number: usize, cell: &'b LinkCell, before: Option<&'b LinkCell> },
+        Missing {
+            number: usize,
+            cell: &'b LinkCell,
+            before: Option<&'b LinkCell>,
+        },
     }
 
     fn is_ready(cell: &LinkCell) -> bool {

@@ -131,16 +131,14 @@ impl Slots {
     /// Looks, pinned, at a slot that others claim and give back; whether it was
     /// there, and stayed while it was looked at.
     pub fn peek(&self, index: u32, meanwhile: impl FnOnce()) -> Option<bool> {
-        let pin = (!crate::twin::is(Twin::Unpinned)).then(|| self.participants.pin());
-        let nothing;
-        let pin = match &pin {
-            Some(pin) => pin,
-            None => {
-                nothing = self.participants.pin();
-                &nothing
-            }
+        let pin = self.participants.pin();
+        let slot = if crate::twin::is(Twin::Unpinned) {
+            drop(pin);
+            // SAFETY: none, which is the point; what is freed then is kept.
+            unsafe { self.arena.peek_unpinned(index) }?
+        } else {
+            self.arena.peek(&pin, index)?
         };
-        let slot = self.arena.peek(pin, index)?;
         meanwhile();
         Some(!slot.is_gone.load(unmodelled::Ordering::SeqCst))
     }
@@ -491,8 +489,4 @@ impl Default for Roster {
     fn default() -> Self {
         Self::new()
     }
-}
-
-pub fn dbg_group(group: &crate::RouteGroup) -> (u32, u32) {
-    (group.slot().refs_now(), group.slot().life.count())
 }

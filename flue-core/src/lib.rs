@@ -68,7 +68,12 @@
 #![no_std]
 #![cfg_attr(
     not(feature = "alloc"),
-    allow(dead_code, unused_imports, clippy::drop_non_drop, reason = "what only offices that grow use stays compiled with the rest")
+    allow(
+        dead_code,
+        unused_imports,
+        clippy::drop_non_drop,
+        reason = "what only offices that grow use stays compiled with the rest"
+    )
 )]
 
 #[cfg(feature = "alloc")]

@@ -209,9 +209,16 @@ impl Office {
     }
 
     /// Links the group of a capability with `group`, which asks for it.
-    pub(crate) fn link_through(&self, granted: Granted<MayLink>, group: Address) -> Result<(), TableError> {
+    pub(crate) fn link_through(
+        &self,
+        granted: Granted<MayLink>,
+        group: Address,
+    ) -> Result<(), TableError> {
         let reference = granted.reference();
-        if reference.group != group && self.is_living(reference.group) && !self.is_open(reference.route, reference.group) {
+        if reference.group != group
+            && self.is_living(reference.group)
+            && !self.is_open(reference.route, reference.group)
+        {
             // Once more: it may have died between the two looks.
             if self.is_living(reference.group) {
                 return Err(TableError::Closed);
@@ -314,7 +321,12 @@ impl Office {
         while let Err(found) = self.link_index.insert(&family, pair, index) {
             // Another one is there: this one is not needed, unless that one is
             // cut before this one is.
-            if self.links.peek(pin, found).and_then(Link::pair).is_some_and(|(other, _)| other == pair) {
+            if self
+                .links
+                .peek(pin, found)
+                .and_then(Link::pair)
+                .is_some_and(|(other, _)| other == pair)
+            {
                 withdrawn = true;
                 break;
             }
@@ -332,7 +344,8 @@ impl Office {
             return Ok(());
         }
         let mut rosters = pair.ends.iter().filter_map(|end| Some(&self.group(*end)?.link_roster));
-        let (Some(first), Some(second)): (Option<&Roster>, Option<&Roster>) = (rosters.next(), rosters.next())
+        let (Some(first), Some(second)): (Option<&Roster>, Option<&Roster>) =
+            (rosters.next(), rosters.next())
         else {
             return Ok(());
         };
@@ -361,7 +374,9 @@ impl Office {
         asker: Address,
     ) {
         let Some(generation) = generation else { return };
-        if link.pair().is_some_and(|(now, _)| now == pair) && link.life.end(generation) == Ended::Now {
+        if link.pair().is_some_and(|(now, _)| now == pair)
+            && link.life.end(generation) == Ended::Now
+        {
             self.take_apart(pin, index, link, pair);
             self.repay_link(asker);
         }

@@ -463,7 +463,8 @@ impl Office {
                 continue;
             }
             let observer = monitor.observer.load();
-            let is_same = |word: Word| word.same_version(seen) || twin::is(Twin::ObserverUnversioned);
+            let is_same =
+                |word: Word| word.same_version(seen) || twin::is(Twin::ObserverUnversioned);
             let ours = |word: Word| word.is_held_by(by) && is_same(word);
             let step = monitor.step(|word| ours(word).then(|| word.set(HELD, 0)));
             if let Ok((_, after)) = step {
@@ -554,7 +555,8 @@ impl Mailbox {
         if !twin::is(Twin::MonitorUnfenced) {
             fence(SeqCst);
         }
-        let is_late = !office.is_open(observed.route, observed.group) && !twin::is(Twin::MonitorUnchecked);
+        let is_late =
+            !office.is_open(observed.route, observed.group) && !twin::is(Twin::MonitorUnchecked);
         if is_late && monitor.fire(observed.route, DownReason::Gone, Firer::Closer) {
             office.queue_down(index, monitor);
             office.let_go_of_monitor(index, monitor, HELD);

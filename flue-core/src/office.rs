@@ -335,15 +335,14 @@ impl Drop for PostOffice {
     fn drop(&mut self) {
         // Release: what we did is before the end; acquire, if this is it: so is
         // what the others did.
-        if self.refs.fetch_sub(1, AcqRel) != 1 {
-            return;
-        }
+        let is_last = self.refs.fetch_sub(1, AcqRel) == 1;
         #[cfg(feature = "alloc")]
-        if !self.is_fixed {
+        if is_last && !self.is_fixed {
             // SAFETY: the last reference is gone, so nobody is in the office
             // any more; `try_with_limits` allocated it.
             unsafe { crate::arena::memory::free(self.0.as_ptr(), 1) };
         }
+        let _ = is_last; // Storage that was given stays.
     }
 }
 

@@ -21,7 +21,10 @@ pub struct Payload(Kind);
 
 pub(crate) enum Kind {
     /// Bytes that travelled in the message.
-    Inline { length: u8, bytes: [u8; INLINE_BYTES] },
+    Inline {
+        length: u8,
+        bytes: [u8; INLINE_BYTES],
+    },
     Owned(Owned),
 }
 

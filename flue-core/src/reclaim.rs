@@ -95,7 +95,10 @@ mod backend {
 
     impl Participants {
         pub(crate) const fn new() -> Self {
-            Self { first: AtomicPtr::new(ptr::null_mut()), collector: AtomicPtr::new(ptr::null_mut()) }
+            Self {
+                first: AtomicPtr::new(ptr::null_mut()),
+                collector: AtomicPtr::new(ptr::null_mut()),
+            }
         }
 
         fn collector(&self) -> &Collector {

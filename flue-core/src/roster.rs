@@ -96,8 +96,9 @@ mod some {
             if let Some(members) = self.members() {
                 return Ok(members);
             }
-            let fresh = memory::allocate(1, || Members::new(core::array::from_fn(|_| Member::vacant())))
-                .map_err(|memory::Refused| Exhausted::Memory)?;
+            let fresh =
+                memory::allocate(1, || Members::new(core::array::from_fn(|_| Member::vacant())))
+                    .map_err(|memory::Refused| Exhausted::Memory)?;
             // Release pairs with the acquire in `members`.
             if self.0.compare_exchange(ptr::null_mut(), fresh, AcqRel, Acquire).is_err() {
                 // SAFETY: allocated above, never published.

@@ -192,7 +192,11 @@ impl Share {
         self.0.swap(VERSION.set(0, generation as usize), AcqRel); // A step, as late senders' are.
     }
 
-    fn step(&self, generation: Generation, step: impl Fn(usize) -> Option<usize>) -> Result<usize, NoCredit> {
+    fn step(
+        &self,
+        generation: Generation,
+        step: impl Fn(usize) -> Option<usize>,
+    ) -> Result<usize, NoCredit> {
         let mut seen = self.0.load(Acquire);
         loop {
             let stale = VERSION.get(seen) != generation as usize & VERSION.max();
@@ -210,7 +214,12 @@ impl Share {
     }
 
     /// Raises the count by `by`, up to `limit`.
-    pub(crate) fn raise(&self, generation: Generation, by: u32, limit: u32) -> Result<(), NoCredit> {
+    pub(crate) fn raise(
+        &self,
+        generation: Generation,
+        by: u32,
+        limit: u32,
+    ) -> Result<(), NoCredit> {
         let raised = |seen| {
             let count = HELD.get(seen) + by as usize;
             (count <= limit as usize).then(|| HELD.set(seen, count))
@@ -255,7 +264,6 @@ impl Share {
             }
         }
     }
-
 }
 
 /// How far `to` is ahead of `from` on a count that wraps in a credit's width.

@@ -16,11 +16,11 @@ pub(crate) use self::real::*;
 #[cfg(all(loom, feature = "loom"))]
 #[path = "sync/model.rs"]
 pub(crate) mod atomic;
-#[cfg(all(loom, feature = "loom"))]
-pub(crate) use loom::{cell::UnsafeCell, hint::spin_loop};
 /// For what is about a model, not in it.
 #[cfg(all(loom, feature = "loom"))]
 pub(crate) use core::sync::atomic as unmodelled;
+#[cfg(all(loom, feature = "loom"))]
+pub(crate) use loom::{cell::UnsafeCell, hint::spin_loop};
 
 #[cfg(not(all(loom, feature = "loom")))]
 mod real {

@@ -104,9 +104,9 @@ mod set {
     }
 }
 
-#[cfg(all(loom, feature = "loom"))]
-pub use set::set;
 /// Whether a step is left out.
 pub(crate) use set::is;
+#[cfg(all(loom, feature = "loom"))]
+pub use set::set;
 /// An ordering, unless it is left out.
 pub(crate) use set::unless;

@@ -5,8 +5,8 @@ mod common;
 
 use common::*;
 use flue_core::{
-    Capability, CreateError, DownReason, Limits, Mailbox, Permissions, PostOffice, RouteGroup, SendError, SendWait,
-    Signal, TableError, TryRecvError,
+    Capability, CreateError, DownReason, Limits, Mailbox, Permissions, PostOffice, RouteGroup,
+    SendError, SendWait, Signal, TableError, TryRecvError,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -19,8 +19,9 @@ fn a_kill_ends_the_whole_group() {
     let user = process(&office);
     let group = office.create_group().unwrap();
     let (table, host) = (group.create_table().unwrap(), office.create_table().unwrap());
-    let mut mailboxes: Vec<Mailbox> =
-        (0..20).map(|at| group.create_mailbox(if at % 2 == 0 { &table } else { &host }).unwrap()).collect();
+    let mut mailboxes: Vec<Mailbox> = (0..20)
+        .map(|at| group.create_mailbox(if at % 2 == 0 { &table } else { &host }).unwrap())
+        .collect();
     let routes: Vec<_> = mailboxes.iter().map(|m| m.capability(Permissions::SEND)).collect();
     for route in &routes {
         route.send(b"queued", &[]).unwrap();
@@ -56,7 +57,10 @@ fn authority_ends_with_the_route() {
     assert_eq!(through_second.kill(), Ok(()));
     assert!(group.is_dead());
     for _ in 0..3 {
-        assert_eq!((through_second.kill(), through_first.kill(), user.table.kill(handle)), (Ok(()), Ok(()), Ok(())));
+        assert_eq!(
+            (through_second.kill(), through_first.kill(), user.table.kill(handle)),
+            (Ok(()), Ok(()), Ok(()))
+        );
     }
     drop((group, table, second));
     assert_eq!((through_second.kill(), user.table.kill(handle)), (Ok(()), Ok(())));
@@ -79,7 +83,8 @@ fn a_kill_destroys_what_was_queued() {
     let to = mailbox.capability(Permissions::SEND);
     let payload: Arc<[u8]> = Arc::from(vec![1; 100]);
     for _ in 0..10 {
-        to.send_payload(payload.clone().into(), &[&other.mailbox.capability(Permissions::SEND)]).unwrap();
+        to.send_payload(payload.clone().into(), &[&other.mailbox.capability(Permissions::SEND)])
+            .unwrap();
     }
     group.kill();
     assert_eq!(to.send_payload(payload.clone().into(), &[]).unwrap_err().error, SendError::Closed);
@@ -160,7 +165,21 @@ fn a_kill_is_complete_when_it_returns() {
     // A graph with a cycle, a star and a bystander.
     let processes: Vec<_> = (0..12).map(|_| process_with(&office, limits(1, 0, 0))).collect();
     let bystander = process(&office);
-    for (a, b) in [(0, 1), (1, 2), (2, 0), (2, 3), (3, 4), (3, 5), (3, 6), (6, 7), (8, 7), (8, 9), (9, 10), (10, 11), (11, 9)] {
+    for (a, b) in [
+        (0, 1),
+        (1, 2),
+        (2, 0),
+        (2, 3),
+        (3, 4),
+        (3, 5),
+        (3, 6),
+        (6, 7),
+        (8, 7),
+        (8, 9),
+        (9, 10),
+        (10, 11),
+        (11, 9),
+    ] {
         processes[a].group.link(&processes[b].group).unwrap();
     }
     let mut ids = Vec::new();
@@ -171,7 +190,9 @@ fn a_kill_is_complete_when_it_returns() {
         route.send(b"full", &[]).unwrap();
         let (count, waker) = counting();
         let mut wait = SendWait::new();
-        assert!(route.poll_send(&mut Context::from_waker(&waker), &mut wait, b"x", &[]).is_pending());
+        assert!(
+            route.poll_send(&mut Context::from_waker(&waker), &mut wait, b"x", &[]).is_pending()
+        );
         line.push((count, wait));
     }
     let (count, waker) = counting();
@@ -301,7 +322,8 @@ fn closing_ends_one_route() {
     let Process { group, table, mailbox } = process(&office);
     let mut second = group.create_mailbox(&table).unwrap();
     group.link(&friend.group).unwrap();
-    let (one, two) = (mailbox.capability(Permissions::all()), second.capability(Permissions::all()));
+    let (one, two) =
+        (mailbox.capability(Permissions::all()), second.capability(Permissions::all()));
     let id = one.monitor(&observer.mailbox).unwrap();
     two.monitor(&observer.mailbox).unwrap();
     one.send(b"lost", &[]).unwrap();
@@ -317,7 +339,11 @@ fn closing_ends_one_route() {
     table.send(handle, b"", &[]).unwrap();
     drop(third);
     assert!(!group.is_dead());
-    assert_eq!(table.send(handle, b"", &[]), Err(SendError::Closed), "the handle stays, the route does not");
+    assert_eq!(
+        table.send(handle, b"", &[]),
+        Err(SendError::Closed),
+        "the handle stays, the route does not"
+    );
     assert_eq!(table.permissions(handle), Ok(Permissions::SEND));
 }
 
@@ -329,14 +355,16 @@ fn what_a_down_says() {
     let targets: Vec<_> = (0..3).map(|_| process(&office)).collect();
     let routes: Vec<_> = targets.iter().map(|p| p.mailbox.capability(Permissions::all())).collect();
     let mut targets = targets.into_iter();
-    let (killed, closed, gone) = (targets.next().unwrap(), targets.next().unwrap(), targets.next().unwrap());
+    let (killed, closed, gone) =
+        (targets.next().unwrap(), targets.next().unwrap(), targets.next().unwrap());
     let first = routes[0].monitor(&mailbox).unwrap();
     let second = routes[1].monitor(&mailbox).unwrap();
     killed.group.kill();
     closed.mailbox.close();
     drop(gone);
     let third = routes[2].monitor(&mailbox).unwrap();
-    let expected = [(first, DownReason::Killed), (second, DownReason::Closed), (third, DownReason::Gone)];
+    let expected =
+        [(first, DownReason::Killed), (second, DownReason::Closed), (third, DownReason::Gone)];
     for (at, expected) in expected.into_iter().enumerate() {
         let Ok(Signal::Down(down)) = mailbox.try_recv() else { panic!() };
         assert_eq!((down.monitor(), down.reason()), expected);
@@ -370,7 +398,11 @@ fn each_monitor_ends_once() {
     let target = process_with(&office, limits(1, 0, 0));
     let route = target.mailbox.capability(Permissions::MONITOR);
     let id = route.monitor(&mailbox).unwrap();
-    assert_eq!(mailbox.export(Permissions::SEND), Err(TableError::Full), "the down's slot is reserved");
+    assert_eq!(
+        mailbox.export(Permissions::SEND),
+        Err(TableError::Full),
+        "the down's slot is reserved"
+    );
     mailbox.capability(Permissions::SEND).send(b"full", &[]).unwrap();
     target.group.kill();
     assert_eq!(data(&mut mailbox), b"full");
@@ -413,13 +445,18 @@ fn the_observer_pays() {
     let mut one = process(&office);
     let two = process(&office);
     let targets: Vec<_> = (0..3).map(|_| process(&office)).collect();
-    let routes: Vec<_> = targets.iter().map(|p| p.mailbox.capability(Permissions::MONITOR)).collect();
+    let routes: Vec<_> =
+        targets.iter().map(|p| p.mailbox.capability(Permissions::MONITOR)).collect();
     let id = routes[0].monitor(&one.mailbox).unwrap();
     routes[1].monitor(&one.mailbox).unwrap();
     assert_eq!(routes[2].monitor(&one.mailbox), Err(TableError::LimitReached));
     assert_eq!(routes[0].monitor(&one.mailbox), Ok(id), "the same again costs nothing");
     let sibling = one.group.create_mailbox(&one.table).unwrap();
-    assert_eq!(routes[0].monitor(&sibling), Err(TableError::LimitReached), "the limit is the group's");
+    assert_eq!(
+        routes[0].monitor(&sibling),
+        Err(TableError::LimitReached),
+        "the limit is the group's"
+    );
     // Any number of observers of one route.
     for route in &routes[..2] {
         route.monitor(&two.mailbox).unwrap();
@@ -577,7 +614,11 @@ fn no_message_after_the_down_of_its_sender() {
                     scope.spawn(move || {
                         let mut accepted = 0u32;
                         loop {
-                            let sent = if kind == 0 { table.send(handle, b"x", &[]) } else { table.send(handle, &[0; 60], &[handle]) };
+                            let sent = if kind == 0 {
+                                table.send(handle, b"x", &[])
+                            } else {
+                                table.send(handle, &[0; 60], &[handle])
+                            };
                             match sent {
                                 Ok(()) => accepted += 1,
                                 Err(SendError::Full) => {}
@@ -600,7 +641,9 @@ fn no_message_after_the_down_of_its_sender() {
             let mut received = 0;
             loop {
                 match mailbox.try_recv() {
-                    Ok(Signal::Message(message)) => received += u32::from(message.data() != b"noise"),
+                    Ok(Signal::Message(message)) => {
+                        received += u32::from(message.data() != b"noise")
+                    }
                     Ok(Signal::Down(down)) => {
                         assert_eq!(down.reason(), DownReason::Killed);
                         break;
@@ -634,7 +677,8 @@ fn causes_of_death_come_first() {
         for at in 1..8 {
             groups[at].link(&groups[at / 2]).unwrap();
         }
-        let routes: Vec<Capability> = mailboxes.iter().map(|m| m.capability(Permissions::MONITOR)).collect();
+        let routes: Vec<Capability> =
+            mailboxes.iter().map(|m| m.capability(Permissions::MONITOR)).collect();
         for route in routes.iter().rev() {
             route.monitor(&observer.mailbox).unwrap();
         }
@@ -660,12 +704,15 @@ fn a_wide_group_dies_on_a_small_stack() {
         let office = PostOffice::new();
         let hub = office.create_group().unwrap();
         let host = office.create_table().unwrap();
-        let mailboxes: Vec<_> = (0..20_000).map(|_| hub.create_mailbox_with(&host, limits(1, 0, 0)).unwrap()).collect();
+        let mailboxes: Vec<_> =
+            (0..20_000).map(|_| hub.create_mailbox_with(&host, limits(1, 0, 0)).unwrap()).collect();
         let spokes: Vec<_> = (0..20_000).map(|_| office.create_group().unwrap()).collect();
         spokes.iter().for_each(|spoke| spoke.link(&hub).unwrap());
         spokes[7].kill();
         assert!(hub.is_dead() && spokes.iter().all(RouteGroup::is_dead));
-        assert!(mailboxes.into_iter().all(|mut m| m.try_recv().map(drop) == Err(TryRecvError::Dead)));
+        assert!(
+            mailboxes.into_iter().all(|mut m| m.try_recv().map(drop) == Err(TryRecvError::Dead))
+        );
     });
 }
 

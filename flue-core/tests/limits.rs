@@ -5,8 +5,8 @@ mod common;
 
 use common::*;
 use flue_core::{
-    CreateError, Handle, Limits, MAX_MESSAGE_HANDLES, MailboxLimits, Permissions, PostOffice, SendError, SendWait,
-    Signal, TableError,
+    CreateError, Handle, Limits, MAX_MESSAGE_HANDLES, MailboxLimits, Permissions, PostOffice,
+    SendError, SendWait, Signal, TableError,
 };
 use std::task::{Context, Poll, Waker};
 
@@ -46,18 +46,24 @@ fn limits_of_an_office() {
     for _ in 0..100 {
         let groups = [office.create_group().unwrap(), office.create_group().unwrap()];
         assert_eq!(office.create_group().unwrap_err(), CreateError::LimitReached);
-        let tables = [groups[0].create_table(), groups[1].create_table(), office.create_table()].map(Result::unwrap);
+        let tables = [groups[0].create_table(), groups[1].create_table(), office.create_table()]
+            .map(Result::unwrap);
         assert_eq!(office.create_table().unwrap_err(), CreateError::LimitReached);
         assert_eq!(groups[0].create_table().unwrap_err(), CreateError::LimitReached);
         groups[0].kill();
-        assert_eq!(office.create_group().unwrap_err(), CreateError::LimitReached, "dead, and still owned");
+        assert_eq!(
+            office.create_group().unwrap_err(),
+            CreateError::LimitReached,
+            "dead, and still owned"
+        );
         drop((groups, tables));
     }
     // Buffers: every message of every mailbox counts, attachments take more.
     let office = with(|all| all.messages = 400);
     let mut one = process(&office);
     let mut two = process(&office);
-    let (to_one, to_two) = (one.mailbox.capability(Permissions::SEND), two.mailbox.capability(Permissions::SEND));
+    let (to_one, to_two) =
+        (one.mailbox.capability(Permissions::SEND), two.mailbox.capability(Permissions::SEND));
     for _ in 0..20 {
         let mut sent = 0;
         while to_one.send(b"x", &[]).is_ok() && to_two.send(b"x", &[]).is_ok() {
@@ -99,10 +105,19 @@ fn limits_of_a_group() {
     for _ in 0..50 {
         let tables = [group.create_table().unwrap(), group.create_table().unwrap()];
         assert_eq!(group.create_table().unwrap_err(), CreateError::LimitReached);
-        let mut routes = [group.create_mailbox(&tables[0]).unwrap(), group.create_mailbox(&host).unwrap()];
+        let mut routes =
+            [group.create_mailbox(&tables[0]).unwrap(), group.create_mailbox(&host).unwrap()];
         assert_eq!(group.create_mailbox(&host).unwrap_err(), CreateError::LimitReached);
-        let targets: Vec<_> =
-            (0..3).map(|at| if at < 2 { other.create_mailbox(&host) } else { office.create_group().unwrap().create_mailbox(&host) }.unwrap()).collect();
+        let targets: Vec<_> = (0..3)
+            .map(|at| {
+                if at < 2 {
+                    other.create_mailbox(&host)
+                } else {
+                    office.create_group().unwrap().create_mailbox(&host)
+                }
+                .unwrap()
+            })
+            .collect();
         let watch: Vec<_> = targets.iter().map(|t| t.capability(Permissions::MONITOR)).collect();
         let id = watch[0].monitor(&routes[0]).unwrap();
         watch[1].monitor(&routes[1]).unwrap();
@@ -135,7 +150,8 @@ fn limits_of_tables_and_messages() {
     assert_eq!(user.table.capacity(), 8);
     let sets = [Permissions::SEND, Permissions::MONITOR, Permissions::KILL, Permissions::LINK];
     for _ in 0..50 {
-        let handles: Vec<_> = sets[..3].iter().map(|set| user.mailbox.export(*set).unwrap()).collect();
+        let handles: Vec<_> =
+            sets[..3].iter().map(|set| user.mailbox.export(*set).unwrap()).collect();
         assert_eq!(user.mailbox.export(sets[3]), Err(TableError::Full));
         assert_eq!(user.mailbox.export(sets[0]), Ok(handles[0]), "there already");
         assert_eq!(user.table.demote(handles[0], Permissions::empty()), Err(TableError::Full));
@@ -156,7 +172,10 @@ fn limits_of_tables_and_messages() {
     let mut user = process(&office);
     let to = user.mailbox.export(Permissions::SEND).unwrap();
     assert_eq!(user.table.send(to, b"four", &[]), Err(SendError::TooLarge));
-    assert_eq!(user.table.send(to, b"", &[to; MAX_MESSAGE_HANDLES + 1]), Err(SendError::TooManyHandles));
+    assert_eq!(
+        user.table.send(to, b"", &[to; MAX_MESSAGE_HANDLES + 1]),
+        Err(SendError::TooManyHandles)
+    );
     user.table.send(to, b"3 b", &[to; MAX_MESSAGE_HANDLES]).unwrap();
     let Ok(Signal::Message(message)) = user.mailbox.try_recv() else { panic!() };
     assert_eq!(message.handles(), [to; MAX_MESSAGE_HANDLES]);
@@ -229,7 +248,9 @@ fn hostile_processes_harm_themselves() {
         let Process { group, table, mut mailbox } = process_with(&office, limits(8, 500, 8));
         let peer = process_with(&office, limits(4, 100, 2));
         let mut known = vec![
-            table.insert(&victim.mailbox.capability(Permissions::SEND | Permissions::MONITOR)).unwrap(),
+            table
+                .insert(&victim.mailbox.capability(Permissions::SEND | Permissions::MONITOR))
+                .unwrap(),
             table.insert(&peer.mailbox.capability(Permissions::all())).unwrap(),
             mailbox.export(Permissions::all()).unwrap(),
         ];
@@ -246,18 +267,29 @@ fn hostile_processes_harm_themselves() {
                     }
                 };
                 let (a, b) = (handle(), handle());
-                let bits = Permissions::from_bits_retain(dice.next() as u32 & if dice.below(2) == 0 { 7 } else { u32::MAX });
+                let bits = Permissions::from_bits_retain(
+                    dice.next() as u32 & if dice.below(2) == 0 { 7 } else { u32::MAX },
+                );
                 let size = dice.below(1200);
                 let made = match dice.below(12) {
                     0 => table.demote(a, bits).ok(),
                     1 => table.release(a).err().map(|_| b),
                     2 => table.retain(a).err().map(|_| b),
                     3 => table.send(a, &vec![0; size], &[b, a]).err().map(|_| a),
-                    4 => table.send_payload(a, vec![0; size].into(), &[a; 9][..dice.below(10)]).err().map(|_| a),
+                    4 => table
+                        .send_payload(a, vec![0; size].into(), &[a; 9][..dice.below(10)])
+                        .err()
+                        .map(|_| a),
                     5 => table.kill(a).err().map(|_| a).filter(|_| dice.below(50) == 0),
                     6 => table.link(a, &group).err().map(|_| a).filter(|_| sealed),
                     7 => table.unlink(a, &group).err().map(|_| a),
-                    8 => (table.contains(a), table.same_route(a, b).is_ok(), table.permissions(a).is_ok()).0.then_some(a),
+                    8 => (
+                        table.contains(a),
+                        table.same_route(a, b).is_ok(),
+                        table.permissions(a).is_ok(),
+                    )
+                        .0
+                        .then_some(a),
                     9 => Some(a).filter(|_| table.handles().count() > 70),
                     10 => table.capability(a).ok().map(|_| a),
                     _ => {
@@ -279,12 +311,15 @@ fn hostile_processes_harm_themselves() {
         // The receiving side of the hostile process.
         for _ in 0..50 {
             match mailbox.try_recv() {
-                Ok(Signal::Message(mut message)) if seed % 2 == 0 => known.extend(message.take_handles()),
+                Ok(Signal::Message(mut message)) if seed % 2 == 0 => {
+                    known.extend(message.take_handles())
+                }
                 Ok(signal) => std::mem::forget(signal),
                 Err(_) => break,
             }
             for handle in known.clone() {
-                let _ = (table.monitor(handle, &mailbox), table.release(handle), table.release(handle));
+                let _ =
+                    (table.monitor(handle, &mailbox), table.release(handle), table.release(handle));
             }
         }
         assert!(!victim.group.is_dead(), "no KILL was ever given");

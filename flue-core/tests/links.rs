@@ -27,7 +27,11 @@ fn a_link_kills_both_ways() {
             }
             .unwrap();
             assert_eq!(office.stats().links, 1);
-            if first_dies { one.group.kill() } else { other.group.kill() }
+            if first_dies {
+                one.group.kill()
+            } else {
+                other.group.kill()
+            }
             assert!(one.group.is_dead() && other.group.is_dead());
             assert_eq!(office.stats().links, 0);
         }
@@ -154,7 +158,8 @@ fn unlink_after_the_route_closed() {
         let user = process(&office);
         let Process { group, table, mailbox } = process(&office);
         let sibling = group.create_mailbox(&table).unwrap();
-        let (used, unused) = (mailbox.capability(Permissions::LINK), sibling.capability(Permissions::LINK));
+        let (used, unused) =
+            (mailbox.capability(Permissions::LINK), sibling.capability(Permissions::LINK));
         let handle = user.table.insert(&used).unwrap();
         user.table.link(handle, &user.group).unwrap();
         mailbox.close();
@@ -219,14 +224,23 @@ fn unlink_races_kill() {
 fn links_race_in_every_order() {
     let office = PostOffice::new();
     let (a, b) = (process(&office), process(&office));
-    let (to_a, to_b) = (a.mailbox.capability(Permissions::LINK), b.mailbox.capability(Permissions::LINK));
+    let (to_a, to_b) =
+        (a.mailbox.capability(Permissions::LINK), b.mailbox.capability(Permissions::LINK));
     let done = AtomicBool::new(false);
     let (one, other) = (&a.group, &b.group);
     let removed: usize = std::thread::scope(|scope| {
         let (done, office, to_a, to_b) = (&done, &office, &to_a, &to_b);
         let linkers = [
-            scope.spawn(move || while !done.load(SeqCst) { one.link(other).unwrap() }),
-            scope.spawn(move || while !done.load(SeqCst) { to_a.link(other).unwrap() }),
+            scope.spawn(move || {
+                while !done.load(SeqCst) {
+                    one.link(other).unwrap()
+                }
+            }),
+            scope.spawn(move || {
+                while !done.load(SeqCst) {
+                    to_a.link(other).unwrap()
+                }
+            }),
         ];
         let unlinkers = [
             scope.spawn(move || {
@@ -257,7 +271,11 @@ fn links_race_in_every_order() {
     assert!(!one.is_dead() && !other.is_dead());
     // Both sides agree on whether there is one; no second one hides behind it.
     let there_was = one.unlink(other).unwrap();
-    assert_eq!((other.unlink(one), office.stats().links), (Ok(false), 0), "there was one: {there_was}");
+    assert_eq!(
+        (other.unlink(one), office.stats().links),
+        (Ok(false), 0),
+        "there was one: {there_was}"
+    );
     one.link(other).unwrap();
     assert_eq!(other.unlink(one), Ok(true));
     one.kill();

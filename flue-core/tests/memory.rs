@@ -6,8 +6,8 @@ mod common;
 
 use common::*;
 use flue_core::{
-    Capability, CreateError, Handle, Limits, MailboxLimits, OwnedSignal, Payload, Permissions, PostOffice, SendError,
-    SendWait, Signal, TableError,
+    Capability, CreateError, Handle, Limits, MailboxLimits, OwnedSignal, Payload, Permissions,
+    PostOffice, SendError, SendWait, Signal, TableError,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -89,7 +89,9 @@ fn sixteen_bytes_allocate_nothing() {
             table.send(to, &[1; 16], &[]).unwrap();
         }
         for _ in 0..burst {
-            assert!(matches!(mailbox.try_recv(), Ok(Signal::Message(message)) if message.data() == [1; 16]));
+            assert!(
+                matches!(mailbox.try_recv(), Ok(Signal::Message(message)) if message.data() == [1; 16])
+            );
         }
     };
     both(300);
@@ -305,7 +307,8 @@ fn exporting_and_sending_is_flat() {
     let _alone = alone();
     let office = PostOffice::new();
     let Process { group: _group, table, mut mailbox } = process(&office);
-    let kept: Vec<_> = (0..7).map(|bits| mailbox.export(Permissions::from_bits_truncate(bits)).unwrap()).collect();
+    let kept: Vec<_> =
+        (0..7).map(|bits| mailbox.export(Permissions::from_bits_truncate(bits)).unwrap()).collect();
     let other = process(&office).mailbox.capability(Permissions::SEND);
     assert_flat(MANY, |_| table.release(mailbox.export(Permissions::all()).unwrap()).unwrap());
     assert_flat(MANY / 10, |_| {
@@ -406,7 +409,13 @@ fn settle(office: &PostOffice) {
 /// What is left of a burst, and of how much of which: after it ended and the
 /// office was told to give back.
 #[track_caller]
-fn assert_given_back(office: &PostOffice, what: &str, lines: usize, others: usize, burst: impl FnOnce()) {
+fn assert_given_back(
+    office: &PostOffice,
+    what: &str,
+    lines: usize,
+    others: usize,
+    burst: impl FnOnce(),
+) {
     settle(office);
     let before = live();
     burst();
@@ -461,10 +470,13 @@ fn a_burst_of_handles_is_given_back() {
     let office = PostOffice::new();
     let (table, host) = (office.create_table().unwrap(), office.create_table().unwrap());
     let group = office.create_group().unwrap();
-    let routes: Vec<_> = (0..PEAK).map(|_| group.create_mailbox_with(&host, limits(0, 0, 0)).unwrap()).collect();
+    let routes: Vec<_> =
+        (0..PEAK).map(|_| group.create_mailbox_with(&host, limits(0, 0, 0)).unwrap()).collect();
     assert_given_back(&office, "handles", 0, PEAK, || {
-        let handles: Vec<_> =
-            routes.iter().map(|r| table.insert(&r.capability(Permissions::SEND)).unwrap()).collect();
+        let handles: Vec<_> = routes
+            .iter()
+            .map(|r| table.insert(&r.capability(Permissions::SEND)).unwrap())
+            .collect();
         handles.into_iter().for_each(|handle| table.release(handle).unwrap());
     });
 }
@@ -488,9 +500,12 @@ fn a_burst_of_monitors_is_given_back() {
     let office = PostOffice::new();
     let (group, host) = (office.create_group().unwrap(), office.create_table().unwrap());
     let mut observer = process(&office);
-    let routes: Vec<_> = (0..PEAK).map(|_| group.create_mailbox_with(&host, limits(0, 0, 0)).unwrap()).collect();
+    let routes: Vec<_> =
+        (0..PEAK).map(|_| group.create_mailbox_with(&host, limits(0, 0, 0)).unwrap()).collect();
     assert_given_back(&office, "monitors", PEAK, PEAK, || {
-        let set = routes.iter().map(|r| r.capability(Permissions::MONITOR).monitor(&observer.mailbox).unwrap());
+        let set = routes
+            .iter()
+            .map(|r| r.capability(Permissions::MONITOR).monitor(&observer.mailbox).unwrap());
         let ids: Vec<_> = set.collect();
         ids.into_iter().for_each(|id| assert!(observer.mailbox.demonitor(id)));
         assert_empty(&mut observer.mailbox);
@@ -510,7 +525,9 @@ fn a_burst_of_waiters_is_given_back() {
     assert_given_back(&office, "waiters", 0, PEAK, || {
         let mut waits: Vec<_> = (0..PEAK).map(|_| SendWait::new()).collect();
         for wait in &mut waits {
-            assert!(to.poll_send(&mut Context::from_waker(Waker::noop()), wait, b"", &[]).is_pending());
+            assert!(
+                to.poll_send(&mut Context::from_waker(Waker::noop()), wait, b"", &[]).is_pending()
+            );
         }
     });
 }
@@ -540,7 +557,11 @@ fn nothing_leaks() {
             table.send(to, b"", &[]).unwrap();
         }
         let mut wait = SendWait::new();
-        assert!(table.poll_send(&mut Context::from_waker(Waker::noop()), &mut wait, to, b"", &[]).is_pending());
+        assert!(
+            table
+                .poll_send(&mut Context::from_waker(Waker::noop()), &mut wait, to, b"", &[])
+                .is_pending()
+        );
         let mut things: Vec<Box<dyn std::any::Any>> = vec![
             Box::new(office),
             Box::new(group),
@@ -577,7 +598,8 @@ fn a_flood_takes_what_the_limits_say() {
     let before = live();
     let mut accepted = 0;
     for _ in 0..1_000_000 {
-        accepted += u32::from(to.send(&[0; 100], &[&to]).is_ok()) + u32::from(to.send(b"x", &[]).is_ok());
+        accepted +=
+            u32::from(to.send(&[0; 100], &[&to]).is_ok()) + u32::from(to.send(b"x", &[]).is_ok());
     }
     assert!((9_000..=10_000).contains(&accepted));
     let taken = live() - before;
@@ -626,7 +648,11 @@ fn every_allocation_may_fail() {
     let refused_send = |error: &SendError| *error == SendError::OutOfMemory;
     let start = live();
     {
-        let (failed, office) = each_allocation_fails(|| (), |_| true, || PostOffice::try_with_limits(Limits::default()));
+        let (failed, office) = each_allocation_fails(
+            || (),
+            |_| true,
+            || PostOffice::try_with_limits(Limits::default()),
+        );
         assert!(failed > 0);
         let stats = || {
             let mut stats = office.stats();
@@ -635,7 +661,8 @@ fn every_allocation_may_fail() {
         };
         let mut failures = 0;
         let mut count = |failed| failures += failed;
-        let (failed, group) = each_allocation_fails(stats, refused_create, || office.create_group());
+        let (failed, group) =
+            each_allocation_fails(stats, refused_create, || office.create_group());
         count(failed);
         let (failed, table) = each_allocation_fails(stats, refused_create, || group.create_table());
         count(failed);
@@ -644,36 +671,48 @@ fn every_allocation_may_fail() {
         let (failed, mut mailbox) =
             each_allocation_fails(stats, refused_create, || group.create_mailbox_with(&table, all));
         count(failed);
-        let (failed, own) = each_allocation_fails(stats, refused_table, || mailbox.export(Permissions::all()));
+        let (failed, own) =
+            each_allocation_fails(stats, refused_table, || mailbox.export(Permissions::all()));
         count(failed);
         let mut processes = Vec::with_capacity(300);
         let mut ids = Vec::with_capacity(300);
         let mut sent = 0;
         for _ in 0..300 {
-            let (failed, group) = each_allocation_fails(stats, refused_create, || office.create_group());
+            let (failed, group) =
+                each_allocation_fails(stats, refused_create, || office.create_group());
             count(failed);
-            let (failed, theirs) = each_allocation_fails(stats, refused_create, || group.create_table());
+            let (failed, theirs) =
+                each_allocation_fails(stats, refused_create, || group.create_table());
             count(failed);
             let create = || group.create_mailbox_with(&theirs, limits(1, 0, 0));
             let (failed, route) = each_allocation_fails(stats, refused_create, create);
             count(failed);
             let capability = route.capability(Permissions::all());
             let insert = || table.insert(&capability);
-            let (failed, handle) = each_allocation_fails(|| (stats(), table.len()), refused_table, insert);
+            let (failed, handle) =
+                each_allocation_fails(|| (stats(), table.len()), refused_table, insert);
             count(failed);
             let demote = || table.demote(handle, Permissions::LINK);
-            let (failed, link) = each_allocation_fails(|| (stats(), table.len()), refused_table, demote);
+            let (failed, link) =
+                each_allocation_fails(|| (stats(), table.len()), refused_table, demote);
             count(failed);
             let monitor = || table.monitor(link, &mailbox);
-            let (failed, id) = each_allocation_fails(|| (stats(), table.len()), refused_table, monitor);
+            let (failed, id) =
+                each_allocation_fails(|| (stats(), table.len()), refused_table, monitor);
             count(failed);
             ids.push(id);
-            let hub = processes.first().map_or(&group, |(group, _, _): &(flue_core::RouteGroup, _, _)| group);
-            let (failed, ()) = each_allocation_fails(stats, refused_table, || table.link(link, hub));
+            let hub = processes
+                .first()
+                .map_or(&group, |(group, _, _): &(flue_core::RouteGroup, _, _)| group);
+            let (failed, ()) =
+                each_allocation_fails(stats, refused_table, || table.link(link, hub));
             count(failed);
-            for (bytes, attach) in [(16, &[][..]), (100, &[]), (16, &[handle, link, own]), (100, &[own])] {
+            for (bytes, attach) in
+                [(16, &[][..]), (100, &[]), (16, &[handle, link, own]), (100, &[own])]
+            {
                 let send = || table.send(own, &[7; 100][..bytes], attach);
-                let (failed, ()) = each_allocation_fails(|| (stats(), table.len()), refused_send, send);
+                let (failed, ()) =
+                    each_allocation_fails(|| (stats(), table.len()), refused_send, send);
                 count(failed);
                 sent += 1;
             }
@@ -693,7 +732,13 @@ fn every_allocation_may_fail() {
             each_allocation_fails(stats, refused_send, || table.send(handle, b"", &[]));
             let mut wait = SendWait::new();
             let (failed, ()) = each_allocation_fails(stats, refused_send, || {
-                match table.poll_send(&mut Context::from_waker(Waker::noop()), &mut wait, handle, b"", &[]) {
+                match table.poll_send(
+                    &mut Context::from_waker(Waker::noop()),
+                    &mut wait,
+                    handle,
+                    b"",
+                    &[],
+                ) {
                     std::task::Poll::Pending => Ok(()),
                     std::task::Poll::Ready(result) => result,
                 }

@@ -5,8 +5,8 @@ mod common;
 
 use common::*;
 use flue_core::{
-    Capability, CreateError, DownReason, Handle, Limits, Mailbox, MailboxLimits, Permissions, PostOffice,
-    RouteGroup, SendError, SendWait, Signal, Table, TableError, TryRecvError,
+    Capability, CreateError, DownReason, Handle, Limits, Mailbox, MailboxLimits, Permissions,
+    PostOffice, RouteGroup, SendError, SendWait, Signal, Table, TableError, TryRecvError,
 };
 use std::task::{Context, Waker};
 
@@ -22,7 +22,10 @@ fn two_offices_do_not_mix() {
     let (before_here, before_there) = (here.stats(), there.stats());
 
     let mismatch = TableError::PostOfficeMismatch;
-    assert_eq!(ours.group.create_mailbox(&theirs.table).unwrap_err(), CreateError::PostOfficeMismatch);
+    assert_eq!(
+        ours.group.create_mailbox(&theirs.table).unwrap_err(),
+        CreateError::PostOfficeMismatch
+    );
     assert_eq!(ours.table.insert(&alien), Err(mismatch));
     assert_eq!(ours.table.monitor(all, &theirs.mailbox), Err(mismatch));
     assert_eq!(ours.table.link(all, &theirs.group), Err(mismatch));
@@ -60,7 +63,10 @@ fn a_mismatch_comes_first() {
     assert_eq!(ours.table.monitor(forged, &theirs.mailbox), Err(mismatch));
     assert_eq!(ours.table.link(forged, &theirs.group), Err(mismatch));
     assert_eq!(ours.table.unlink(forged, &theirs.group), Err(mismatch));
-    assert_eq!(ours.group.create_mailbox(&theirs.table).unwrap_err(), CreateError::PostOfficeMismatch);
+    assert_eq!(
+        ours.group.create_mailbox(&theirs.table).unwrap_err(),
+        CreateError::PostOfficeMismatch
+    );
     assert!(!theirs.group.is_dead(), "a dead group does not kill across offices");
     // The same with objects of one office: the next check decides.
     let sibling = process(&here);
@@ -152,9 +158,13 @@ fn a_table_of_another_group_is_refused() {
     assert_eq!(one.create_mailbox(&of_two).unwrap_err(), CreateError::TableMismatch);
     assert_eq!(two.create_mailbox(&of_one).unwrap_err(), CreateError::TableMismatch);
     assert_eq!(office.stats().routes, 0);
-    let mut mailboxes =
-        [one.create_mailbox(&of_one), two.create_mailbox(&of_two), one.create_mailbox(&host), one.create_mailbox(&of_one)]
-            .map(Result::unwrap);
+    let mut mailboxes = [
+        one.create_mailbox(&of_one),
+        two.create_mailbox(&of_two),
+        one.create_mailbox(&host),
+        one.create_mailbox(&of_one),
+    ]
+    .map(Result::unwrap);
     assert_eq!(office.stats().routes, 4);
     // The table that it was made with gets its capabilities, and each has one route.
     let to = mailboxes[2].capability(Permissions::SEND);
@@ -229,7 +239,8 @@ fn every_kind_of_owner_keeps_its_group() {
         let Process { group, table, mailbox } = process(&office);
         let again = group.clone();
         group.link(&friend.group).unwrap();
-        let mut owners: Vec<Box<dyn std::any::Any>> = vec![Box::new((group, again)), Box::new(table), Box::new(mailbox)];
+        let mut owners: Vec<Box<dyn std::any::Any>> =
+            vec![Box::new((group, again)), Box::new(table), Box::new(mailbox)];
         let keep = owners.remove(last);
         drop(owners);
         // A mailbox keeps its table too, which is an owner like it.
@@ -244,7 +255,10 @@ fn every_kind_of_owner_keeps_its_group() {
     again.kill();
     assert!(again.is_dead() && group == again);
     assert_dead(&mut mailbox);
-    assert_eq!(group.create_mailbox(&office.create_table().unwrap()).unwrap_err(), CreateError::Dead);
+    assert_eq!(
+        group.create_mailbox(&office.create_table().unwrap()).unwrap_err(),
+        CreateError::Dead
+    );
     assert_eq!(again.create_table().unwrap_err(), CreateError::Dead);
 }
 
@@ -454,7 +468,11 @@ fn versions_are_wide_enough() {
                 if ["VERSION", "TAG", "REGISTRATION"].contains(&name.as_str()) {
                     // The waker's word is 32 bits wide on every target.
                     let least = if name == "REGISTRATION" { 15 } else { least };
-                    assert!(end - below >= least, "{file}: {name} has {} of {width} bits", end - below);
+                    assert!(
+                        end - below >= least,
+                        "{file}: {name} has {} of {width} bits",
+                        end - below
+                    );
                     found += 1;
                 }
                 ends.insert(name, end);
@@ -485,11 +503,16 @@ fn sources() -> Vec<(String, String)> {
 fn fields(text: &str) -> Vec<(String, String, Vec<String>)> {
     let mut all = Vec::new();
     for line in text.lines() {
-        let Some((name, made)) = line.trim().strip_prefix("const ").and_then(|l| l.split_once(": Field = Field::")) else {
+        let Some((name, made)) =
+            line.trim().strip_prefix("const ").and_then(|l| l.split_once(": Field = Field::"))
+        else {
             continue;
         };
-        let Some((constructor, arguments)) = made.trim_end_matches(';').split_once('(') else { continue };
-        let arguments = arguments.trim_end_matches(')').split(',').map(|a| a.trim().to_owned()).collect();
+        let Some((constructor, arguments)) = made.trim_end_matches(';').split_once('(') else {
+            continue;
+        };
+        let arguments =
+            arguments.trim_end_matches(')').split(',').map(|a| a.trim().to_owned()).collect();
         all.push((name.to_owned(), constructor.to_owned(), arguments));
     }
     all
@@ -497,7 +520,8 @@ fn fields(text: &str) -> Vec<(String, String, Vec<String>)> {
 
 /// The value of `12`, or of `usize::BITS / 2 - 3` and the like.
 fn evaluate(expression: &str, bits: i64) -> i64 {
-    let expression = expression.replace("usize::BITS", &bits.to_string()).replace("MAGAZINE as u32", "16");
+    let expression =
+        expression.replace("usize::BITS", &bits.to_string()).replace("MAGAZINE as u32", "16");
     let mut words = expression.split_whitespace();
     let mut value: i64 = words.next().unwrap().parse().unwrap();
     while let (Some(operator), Some(operand)) = (words.next(), words.next()) {

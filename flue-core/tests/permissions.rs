@@ -5,7 +5,8 @@ mod common;
 
 use common::*;
 use flue_core::{
-    Handle, MAX_MESSAGE_HANDLES, Mailbox, Permissions, PostOffice, SendError, SendWait, Signal, Table, TableError,
+    Handle, MAX_MESSAGE_HANDLES, Mailbox, Permissions, PostOffice, SendError, SendWait, Signal,
+    Table, TableError,
 };
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -22,12 +23,17 @@ fn each_permission_allows_its_operation_alone() {
     for held in every_set() {
         let office = PostOffice::new();
         let mut user = process(&office);
-        let denied = |needed| if held.contains(needed) { Ok(()) } else { Err(TableError::PermissionDenied) };
+        let denied =
+            |needed| if held.contains(needed) { Ok(()) } else { Err(TableError::PermissionDenied) };
         let attempt = |through_host: bool| {
             let mut target = process(&office);
             let capability = target.mailbox.capability(held);
             let handle = user.table.insert(&capability).unwrap();
-            let sent = if through_host { capability.send(b"x", &[]) } else { user.table.send(handle, b"x", &[]) };
+            let sent = if through_host {
+                capability.send(b"x", &[])
+            } else {
+                user.table.send(handle, b"x", &[])
+            };
             assert_eq!(sent.is_ok(), held.contains(Permissions::SEND));
             if sent.is_ok() {
                 assert_eq!(data(&mut target.mailbox), b"x");
@@ -43,16 +49,25 @@ fn each_permission_allows_its_operation_alone() {
             };
             assert_eq!(matches!(polled, Poll::Ready(Ok(()))), held.contains(Permissions::SEND));
 
-            let linked =
-                if through_host { capability.link(&user.group) } else { user.table.link(handle, &user.group) };
+            let linked = if through_host {
+                capability.link(&user.group)
+            } else {
+                user.table.link(handle, &user.group)
+            };
             assert_eq!(linked, denied(Permissions::LINK));
             assert_eq!(office.stats().links, usize::from(linked.is_ok()));
-            let unlinked =
-                if through_host { capability.unlink(&user.group) } else { user.table.unlink(handle, &user.group) };
+            let unlinked = if through_host {
+                capability.unlink(&user.group)
+            } else {
+                user.table.unlink(handle, &user.group)
+            };
             assert_eq!(unlinked.map(|was| assert!(was)), denied(Permissions::LINK));
 
-            let monitored =
-                if through_host { capability.monitor(&user.mailbox) } else { user.table.monitor(handle, &user.mailbox) };
+            let monitored = if through_host {
+                capability.monitor(&user.mailbox)
+            } else {
+                user.table.monitor(handle, &user.mailbox)
+            };
             assert_eq!(monitored.map(drop), denied(Permissions::MONITOR));
             let killed = if through_host { capability.kill() } else { user.table.kill(handle) };
             assert_eq!(killed, denied(Permissions::KILL));
@@ -122,7 +137,11 @@ fn demotion_only_takes_away() {
                     assert!(held.contains(wanted));
                     assert_eq!(table.permissions(demoted), Ok(wanted));
                     assert_eq!(table.same_route(handle, demoted), Ok(true));
-                    assert_eq!(demoted == handle, wanted == held, "D9: the same set is the same handle");
+                    assert_eq!(
+                        demoted == handle,
+                        wanted == held,
+                        "D9: the same set is the same handle"
+                    );
                     assert_eq!(capability.demote(wanted).unwrap().permissions(), wanted);
                 }
                 Err(error) => {
@@ -146,7 +165,8 @@ fn no_sequence_widens_a_capability() {
         let mut dice = Dice::new(seed + 1);
         let office = PostOffice::new();
         let mut processes: Vec<Process> = (0..PROCESSES).map(|_| process(&office)).collect();
-        let routes: Vec<_> = processes.iter().map(|p| p.mailbox.capability(Permissions::empty())).collect();
+        let routes: Vec<_> =
+            processes.iter().map(|p| p.mailbox.capability(Permissions::empty())).collect();
         // Nobody may do more to a route than the host ever handed out.
         let mut given = [Permissions::empty(); PROCESSES];
         let mut handles: Vec<Vec<Handle>> = vec![Vec::new(); PROCESSES];
@@ -156,7 +176,9 @@ fn no_sequence_widens_a_capability() {
                 // Never KILL: the processes are to live on.
                 let held = Permissions::from_bits_truncate(dice.below(4) as u32);
                 given[route] |= held;
-                handles.push(processes[at].table.insert(&processes[route].mailbox.capability(held)).unwrap());
+                handles.push(
+                    processes[at].table.insert(&processes[route].mailbox.capability(held)).unwrap(),
+                );
             }
         }
         for _ in 0..300 {
@@ -168,7 +190,9 @@ fn no_sequence_widens_a_capability() {
             let other = handles[at][dice.below(handles[at].len())];
             let table = &processes[at].table;
             match dice.below(8) {
-                0 => handles[at].extend(table.demote(pick, Permissions::from_bits_retain(dice.below(16) as u32))),
+                0 => handles[at].extend(
+                    table.demote(pick, Permissions::from_bits_retain(dice.below(16) as u32)),
+                ),
                 1 => drop(table.release(pick)),
                 2 => drop(table.retain(pick)),
                 3 | 4 => drop(table.send(pick, b"take this", &[other, pick])),
@@ -207,7 +231,10 @@ fn assert_refused(table: &Table, own: Handle, forged: Handle, mailbox: &Mailbox)
     assert_eq!(table.release(forged), Err(invalid));
     assert_eq!(table.demote(forged, Permissions::empty()), Err(invalid));
     assert_eq!(table.send(forged, b"", &[]), Err(SendError::InvalidHandle));
-    assert_eq!(table.send(own, b"", &[own, forged]), Err(SendError::InvalidAttachment { index: 1 }));
+    assert_eq!(
+        table.send(own, b"", &[own, forged]),
+        Err(SendError::InvalidAttachment { index: 1 })
+    );
     assert_eq!(table.kill(forged), Err(invalid));
     assert_eq!(table.monitor(forged, mailbox), Err(invalid));
     assert_eq!(table.link(forged, mailbox.group()), Err(invalid));
@@ -224,9 +251,17 @@ fn invented_handles_name_nothing() {
     assert_eq!(Handle::from_raw(own.to_raw()), Some(own));
     // The neighbours of a live one, bit by bit and by counting.
     let near = (0..64).map(|bit| own.to_raw() ^ 1 << bit);
-    let near = near.chain((1..200).flat_map(|by| [own.to_raw().wrapping_add(by), own.to_raw().wrapping_sub(by)]));
+    let near = near.chain(
+        (1..200).flat_map(|by| [own.to_raw().wrapping_add(by), own.to_raw().wrapping_sub(by)]),
+    );
     let mut dice = Dice::new(3);
-    let far = (0..20_000).map(|_| dice.next()).chain([1, u64::MAX, u64::MAX - 1, 1 << 32, u64::from(u32::MAX)]);
+    let far = (0..20_000).map(|_| dice.next()).chain([
+        1,
+        u64::MAX,
+        u64::MAX - 1,
+        1 << 32,
+        u64::from(u32::MAX),
+    ]);
     for raw in near.chain(far) {
         if let Some(forged) = Handle::from_raw(raw).filter(|forged| *forged != own) {
             assert_refused(&user.table, own, forged, &user.mailbox);
@@ -274,16 +309,13 @@ fn equal_capabilities_have_equal_handles() {
     let mut other = process(&office);
     let foreign = other.mailbox.capability(Permissions::SEND | Permissions::MONITOR);
     let first = table.insert(&foreign).unwrap();
-    let again = [
-        table.insert(&foreign).unwrap(),
-        table.demote(first, foreign.permissions()).unwrap(),
-        {
+    let again =
+        [table.insert(&foreign).unwrap(), table.demote(first, foreign.permissions()).unwrap(), {
             let to = mailbox.capability(Permissions::SEND);
             to.send(b"", &[&foreign]).unwrap();
             let mut message = owned(&mut mailbox);
             message.take_handles().next().unwrap()
-        },
-    ];
+        }];
     assert_eq!(again, [first; 3]);
     assert_eq!(table.len(), 1);
     // Four references, each to be released.
@@ -301,7 +333,11 @@ fn equal_capabilities_have_equal_handles() {
     for (i, a) in handles.iter().enumerate() {
         for (j, b) in handles.iter().enumerate() {
             assert_eq!(i == j, a == b);
-            assert_eq!(table.same_route(*a, *b), Ok(i % 2 == j % 2), "same_route compares routes alone");
+            assert_eq!(
+                table.same_route(*a, *b),
+                Ok(i % 2 == j % 2),
+                "same_route compares routes alone"
+            );
         }
     }
     assert_eq!(table.len(), 16);
@@ -400,7 +436,11 @@ fn counts_do_not_overflow() {
         table.release(handle).unwrap();
     }
     table.release(handle).unwrap();
-    assert_eq!(table.release(handle), Err(TableError::InvalidHandle), "exactly as many as were taken");
+    assert_eq!(
+        table.release(handle),
+        Err(TableError::InvalidHandle),
+        "exactly as many as were taken"
+    );
 
     let handle = mailbox.export(Permissions::SEND).unwrap();
     while table.retain(handle).is_ok() {}
@@ -473,7 +513,8 @@ fn what_travels_is_copied_whole() {
     let Process { group: _group, table, mut mailbox } = process(&office);
     let to = mailbox.capability(Permissions::SEND);
     let others: Vec<_> = (0..MAX_MESSAGE_HANDLES).map(|_| process(&office)).collect();
-    let sent: Vec<_> = others.iter().zip(every_set()).map(|(p, set)| p.mailbox.capability(set)).collect();
+    let sent: Vec<_> =
+        others.iter().zip(every_set()).map(|(p, set)| p.mailbox.capability(set)).collect();
     to.send(b"", &sent.iter().collect::<Vec<_>>()).unwrap();
     let Ok(Signal::Message(message)) = mailbox.try_recv() else { panic!() };
     for (handle, capability) in message.handles().iter().zip(&sent) {

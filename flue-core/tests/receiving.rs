@@ -5,7 +5,8 @@ mod common;
 
 use common::*;
 use flue_core::{
-    DownReason, Mailbox, OwnedSignal, Permissions, PostOffice, RecvError, SendError, Signal, TableError, TryRecvError,
+    DownReason, Mailbox, OwnedSignal, Permissions, PostOffice, RecvError, SendError, Signal,
+    TableError, TryRecvError,
 };
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -76,10 +77,14 @@ fn one_order_for_all_senders() {
         let mut received = 0;
         while received < senders * each {
             let Ok(Signal::Message(message)) = receiver.mailbox.try_recv() else { continue };
-            let number = |at: usize| usize::from_le_bytes(message.data()[at * 8..][..8].try_into().unwrap());
+            let number =
+                |at: usize| usize::from_le_bytes(message.data()[at * 8..][..8].try_into().unwrap());
             let (sender, at, seen) = (number(0), number(1), number(2));
             assert_eq!(at, next[sender]);
-            assert!(received >= seen, "{seen} had been sent before this one, {received} were received");
+            assert!(
+                received >= seen,
+                "{seen} had been sent before this one, {received} were received"
+            );
             next[sender] += 1;
             received += 1;
         }
@@ -94,7 +99,10 @@ fn causes_come_before_effects() {
     let office = PostOffice::new();
     let mut receiver = process(&office);
     let mut relay = process(&office);
-    let (to, via) = (receiver.mailbox.capability(Permissions::SEND), relay.mailbox.capability(Permissions::SEND));
+    let (to, via) = (
+        receiver.mailbox.capability(Permissions::SEND),
+        relay.mailbox.capability(Permissions::SEND),
+    );
     let each = times(10_000, 300_000) as u32;
     std::thread::scope(|scope| {
         let to_receiver = to.clone();
@@ -139,7 +147,8 @@ fn a_guard_owns_the_untaken_handles() {
     let office = PostOffice::new();
     let Process { group: _group, table, mut mailbox } = process(&office);
     let others: Vec<_> = (0..5).map(|_| process(&office)).collect();
-    let capabilities: Vec<_> = others.iter().map(|p| p.mailbox.capability(Permissions::SEND)).collect();
+    let capabilities: Vec<_> =
+        others.iter().map(|p| p.mailbox.capability(Permissions::SEND)).collect();
     let attach: Vec<_> = capabilities.iter().collect();
     let to = mailbox.capability(Permissions::SEND);
     to.send(b"five", &attach).unwrap();
@@ -148,7 +157,10 @@ fn a_guard_owns_the_untaken_handles() {
     let all = message.handles().to_vec();
     assert_eq!(all.len(), 5);
     for (handle, capability) in all.iter().zip(&capabilities) {
-        assert!(table.capability(*handle).unwrap() == *capability, "in the order they were attached");
+        assert!(
+            table.capability(*handle).unwrap() == *capability,
+            "in the order they were attached"
+        );
     }
     let taken: Vec<_> = message.take_handles().take(2).collect();
     assert_eq!((&taken[..], message.handles()), (&all[..2], &all[2..]));
@@ -263,7 +275,10 @@ fn a_killed_mailbox_receives_nothing() {
     let (_, waker) = counting();
     assert!(matches!(poll(&mut mailbox, &waker), Poll::Ready(Err(RecvError))));
     assert!(mailbox.poll_ready(&mut Context::from_waker(&waker)).is_ready());
-    assert!(matches!(pin!(mailbox.recv_async()).poll(&mut Context::from_waker(&waker)), Poll::Ready(Err(RecvError))));
+    assert!(matches!(
+        pin!(mailbox.recv_async()).poll(&mut Context::from_waker(&waker)),
+        Poll::Ready(Err(RecvError))
+    ));
     assert_eq!(to.send(b"", &[]), Err(SendError::Closed));
     assert_dead(&mut mailbox);
 }
@@ -316,7 +331,10 @@ fn dropping_a_future_loses_nothing() {
         assert_eq!(count.calls(), usize::from(at) + 1);
         assert_eq!(mailbox.len(), 1);
         assert!(mailbox.poll_ready(&mut cx).is_ready());
-        let Poll::Ready(Ok(Signal::Message(message))) = pin!(mailbox.recv_async()).poll(&mut cx) else { panic!() };
+        let Poll::Ready(Ok(Signal::Message(message))) = pin!(mailbox.recv_async()).poll(&mut cx)
+        else {
+            panic!()
+        };
         assert_eq!(message.data(), [at]);
     }
     assert!(poll(&mut mailbox, &waker).is_pending());
@@ -428,7 +446,8 @@ fn wakers_may_call_back() {
     let to = mailbox.capability(Permissions::all());
     let calls = Arc::new(AtomicUsize::new(0));
     let waker = {
-        let (to, calls, office, other) = (to.clone(), calls.clone(), office.clone(), other.group.clone());
+        let (to, calls, office, other) =
+            (to.clone(), calls.clone(), office.clone(), other.group.clone());
         calling(move || {
             if calls.fetch_add(1, SeqCst) == 0 {
                 to.send(b"from the waker", &[&to]).unwrap();
@@ -548,7 +567,9 @@ fn a_removed_down_is_not_ready() {
         let (count, waker) = counting();
         match poll(&mut mailbox, &waker).map(|signal| signal.map(Signal::into_owned)) {
             Poll::Pending => assert!(!with_message),
-            Poll::Ready(Ok(OwnedSignal::Message(message))) => assert_eq!(message.data(), b"after the down"),
+            Poll::Ready(Ok(OwnedSignal::Message(message))) => {
+                assert_eq!(message.data(), b"after the down")
+            }
             other => panic!("{other:?}"),
         }
         assert!(poll(&mut mailbox, &waker).is_pending());

@@ -5,8 +5,8 @@ mod common;
 
 use common::*;
 use flue_core::{
-    Capability, Handle, INLINE_BYTES, Limits, MAX_MESSAGE_HANDLES, MailboxLimits, Payload, Permissions, PostOffice, SendError,
-    SendWait, Signal, TableError,
+    Capability, Handle, INLINE_BYTES, Limits, MAX_MESSAGE_HANDLES, MailboxLimits, Payload,
+    Permissions, PostOffice, SendError, SendWait, Signal, TableError,
 };
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -41,7 +41,8 @@ fn checks_come_in_order() {
         if rejected.error != SendError::Full {
             let polled = user.table.poll_send(&mut cx, &mut SendWait::new(), to, bytes, attach);
             assert!(matches!(polled, Poll::Ready(Err(error)) if error == rejected.error));
-            let polled = user.table.poll_send_payload(&mut cx, &mut SendWait::new(), to, &mut owned, attach);
+            let polled =
+                user.table.poll_send_payload(&mut cx, &mut SendWait::new(), to, &mut owned, attach);
             assert!(matches!(polled, Poll::Ready(Err(error)) if error == rejected.error));
             assert_eq!(owned.as_deref(), Some(bytes));
         }
@@ -74,10 +75,18 @@ fn a_failure_leaves_nothing_behind() {
     for _ in 0..1000 {
         assert_eq!(user.table.send(to, &[2; 60], &[]), Err(SendError::Full), "bytes");
         assert_eq!(user.table.send(to, b"", &[to, to]), Err(SendError::Full), "handles");
-        assert_eq!(user.table.send(to, &[2; 60], &[to]), Err(SendError::Full), "bytes, with handles");
-        assert_eq!(user.table.send_payload(to, vec![2; 60].into(), &[to]).unwrap_err().error, SendError::Full);
+        assert_eq!(
+            user.table.send(to, &[2; 60], &[to]),
+            Err(SendError::Full),
+            "bytes, with handles"
+        );
+        assert_eq!(
+            user.table.send_payload(to, vec![2; 60].into(), &[to]).unwrap_err().error,
+            SendError::Full
+        );
     }
-    let mut after = (office.stats(), user.table.len(), receiver.table.len(), receiver.mailbox.len());
+    let mut after =
+        (office.stats(), user.table.len(), receiver.table.len(), receiver.mailbox.len());
     after.0.buffers = before.0.buffers; // What a table keeps at hand.
     assert_eq!(after, before);
     // What the failed sends had reserved is there for others.
@@ -130,7 +139,8 @@ fn what_was_accepted_can_be_received() {
     for text in [&b"two"[..], b"two more"] {
         let Ok(Signal::Message(message)) = receiver.mailbox.try_recv() else { panic!() };
         assert_eq!((message.data(), message.handles().len()), (text, 2));
-        let sendable = message.handles().iter().filter(|h| receiver.table.send(**h, b"", &[]).is_ok());
+        let sendable =
+            message.handles().iter().filter(|h| receiver.table.send(**h, b"", &[]).is_ok());
         assert_eq!(sendable.count(), 2);
     }
     assert_eq!(receiver.table.len(), 3, "untaken handles are gone with their guard");
@@ -161,7 +171,9 @@ fn hoarding_refuses_capabilities_alone() {
     // One that is present already returns its reservation when it is received.
     receiver.table.release(taken[1]).unwrap();
     to.send(b"", &[&capability(2)]).unwrap();
-    taken = (0..2).flat_map(|_| owned(&mut receiver.mailbox).take_handles().collect::<Vec<_>>()).collect();
+    taken = (0..2)
+        .flat_map(|_| owned(&mut receiver.mailbox).take_handles().collect::<Vec<_>>())
+        .collect();
     assert_eq!(taken[0], taken[1]);
     to.send(b"", &[&capability(0)]).unwrap();
 }
@@ -281,7 +293,11 @@ fn a_flood_is_bounded() {
                 accepted
             }
         };
-        let senders = [scope.spawn(flood(8, false)), scope.spawn(flood(300, false)), scope.spawn(flood(100, true))];
+        let senders = [
+            scope.spawn(flood(8, false)),
+            scope.spawn(flood(300, false)),
+            scope.spawn(flood(100, true)),
+        ];
         let clock = Clock::start();
         let mut received = 0;
         while clock.is_running() {
@@ -473,7 +489,9 @@ fn dropping_a_payload_may_call_and_panic() {
             (self.1)();
         }
     }
-    let loud = |code: Box<dyn Fn() + Send + Sync>| -> Payload { bytes::Bytes::from_owner(Loud(vec![7; 60], code)).into() };
+    let loud = |code: Box<dyn Fn() + Send + Sync>| -> Payload {
+        bytes::Bytes::from_owner(Loud(vec![7; 60], code)).into()
+    };
 
     let office = PostOffice::new();
     let other = process(&office);
@@ -485,14 +503,18 @@ fn dropping_a_payload_may_call_and_panic() {
         let to = mailbox.capability(Permissions::all());
         let host = office.create_table().unwrap();
         for at in 0..3 {
-            let (drops, to, other) = (drops.clone(), to.clone(), other.mailbox.capability(Permissions::SEND));
+            let (drops, to, other) =
+                (drops.clone(), to.clone(), other.mailbox.capability(Permissions::SEND));
             let code = move || {
                 drops.fetch_add(1, SeqCst);
                 let _ = (to.send(b"call", &[]), to.is_closed(), other.send(b"call", &[&to]));
                 assert!(at != 0, "on purpose");
             };
             let attached = mailbox.capability(Permissions::KILL);
-            mailbox.capability(Permissions::SEND).send_payload(loud(Box::new(code)), &[&attached]).unwrap();
+            mailbox
+                .capability(Permissions::SEND)
+                .send_payload(loud(Box::new(code)), &[&attached])
+                .unwrap();
         }
         let panicked = match way {
             0 => panics(|| drop(mailbox)),
@@ -557,7 +579,11 @@ fn waiting_senders_are_woken_in_turn() {
     for at in 0..6usize {
         assert_eq!(data(&mut receiver.mailbox), [b'0' + at as u8]);
         let calls: Vec<usize> = line.iter().map(|w| w.count.calls()).collect();
-        assert_eq!(calls, (0..6).map(|n| usize::from(n <= at)).collect::<Vec<_>>(), "the next, and no other");
+        assert_eq!(
+            calls,
+            (0..6).map(|n| usize::from(n <= at)).collect::<Vec<_>>(),
+            "the next, and no other"
+        );
         assert_eq!(line[at].poll(&to), Poll::Ready(Ok(())));
     }
     assert_eq!(data(&mut receiver.mailbox), b"6");
@@ -684,7 +710,11 @@ fn no_waiting_sender_is_forgotten() {
                 let waker = unparking();
                 let (mut cx, mut wait) = (Context::from_waker(&waker), SendWait::new());
                 for _ in 0..each {
-                    while to.poll_send(&mut cx, &mut wait, b"x", &[]).map(Result::unwrap).is_pending() {
+                    while to
+                        .poll_send(&mut cx, &mut wait, b"x", &[])
+                        .map(Result::unwrap)
+                        .is_pending()
+                    {
                         std::thread::park();
                     }
                 }

@@ -311,9 +311,7 @@ impl SendExt for Table {
         attach: &[Handle],
         timeout: Duration,
     ) -> Result<(), SendTimeoutError> {
-        send_until(deadline_after(timeout), |cx, line| {
-            self.poll_send(cx, line, to, data, attach)
-        })
+        send_until(deadline_after(timeout), |cx, line| self.poll_send(cx, line, to, data, attach))
     }
 
     fn send_deadline(
@@ -323,9 +321,7 @@ impl SendExt for Table {
         attach: &[Handle],
         deadline: Instant,
     ) -> Result<(), SendTimeoutError> {
-        send_until(Some(deadline), |cx, line| {
-            self.poll_send(cx, line, to, data, attach)
-        })
+        send_until(Some(deadline), |cx, line| self.poll_send(cx, line, to, data, attach))
     }
 
     fn send_async(
@@ -346,9 +342,8 @@ impl SendExt for Table {
     ) -> Result<(), RejectedPayload> {
         let mut parcel = Parcel::new(payload);
         wait(|cx| {
-            parcel.poll(cx, |cx, line, payload| {
-                self.poll_send_payload(cx, line, to, payload, attach)
-            })
+            parcel
+                .poll(cx, |cx, line, payload| self.poll_send_payload(cx, line, to, payload, attach))
         })
     }
 
@@ -384,9 +379,8 @@ impl SendExt for Table {
     ) -> impl Future<Output = Result<(), RejectedPayload>> + Send {
         let mut parcel = Parcel::new(payload);
         poll_fn(move |cx| {
-            parcel.poll(cx, |cx, line, payload| {
-                self.poll_send_payload(cx, line, to, payload, attach)
-            })
+            parcel
+                .poll(cx, |cx, line, payload| self.poll_send_payload(cx, line, to, payload, attach))
         })
     }
 }
@@ -479,17 +473,12 @@ struct Parcel {
 
 impl Parcel {
     fn new(payload: Payload) -> Self {
-        Self {
-            line: SendWait::new(),
-            payload: Some(payload),
-        }
+        Self { line: SendWait::new(), payload: Some(payload) }
     }
 
     /// What a send that did not take the payload has left.
     fn unsent(&mut self) -> Payload {
-        self.payload
-            .take()
-            .expect("a send that fails keeps its payload")
+        self.payload.take().expect("a send that fails keeps its payload")
     }
 
     fn poll(
@@ -501,10 +490,8 @@ impl Parcel {
             &mut Option<Payload>,
         ) -> Poll<Result<(), SendError>>,
     ) -> Poll<Result<(), RejectedPayload>> {
-        poll(cx, &mut self.line, &mut self.payload).map_err(|error| RejectedPayload {
-            error,
-            payload: self.unsent(),
-        })
+        poll(cx, &mut self.line, &mut self.payload)
+            .map_err(|error| RejectedPayload { error, payload: self.unsent() })
     }
 }
 

@@ -321,11 +321,7 @@ mod tests {
         wait(|cx| {
             polls += 1;
             cx.waker().wake_by_ref();
-            if polls == 3 {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
+            if polls == 3 { Poll::Ready(()) } else { Poll::Pending }
         });
         let begin = Instant::now();
         let patience = Duration::from_millis(20);
@@ -352,10 +348,7 @@ mod tests {
         struct Waits;
         impl Drop for Waits {
             fn drop(&mut self) {
-                assert_eq!(
-                    wait_until(Some(Instant::now()), |_| Poll::<()>::Pending),
-                    None
-                );
+                assert_eq!(wait_until(Some(Instant::now()), |_| Poll::<()>::Pending), None);
             }
         }
         thread_local!(static LAST: Waits = const { Waits });

@@ -227,9 +227,7 @@ impl Selector {
         let count = mailboxes.len();
         assert_ne!(count, 0, "a selector without mailboxes would wait for ever");
         let start = self.first % count;
-        let index = (start..count)
-            .chain(0..start)
-            .find(|&index| is_ready(mailboxes[index]))?;
+        let index = (start..count).chain(0..start).find(|&index| is_ready(mailboxes[index]))?;
         self.first = index + 1;
         Some(index)
     }

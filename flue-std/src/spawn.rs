@@ -96,11 +96,7 @@ impl Process {
         let group = office.create_group()?;
         let table = group.create_table()?;
         let mailbox = group.create_mailbox_with(&table, limits)?;
-        Ok(Self {
-            mailbox,
-            table,
-            group,
-        })
+        Ok(Self { mailbox, table, group })
     }
 
     /// The process's route group.

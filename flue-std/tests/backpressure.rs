@@ -24,9 +24,7 @@ fn full(messages: u32) -> (Process, Table, Handle) {
     let office = PostOffice::new();
     let receiver = process(&office, messages);
     let table = office.create_table().unwrap();
-    let to = table
-        .insert(&receiver.capability(Permissions::SEND))
-        .unwrap();
+    let to = table.insert(&receiver.capability(Permissions::SEND)).unwrap();
     for _ in 0..messages {
         table.send(to, b"first", &[]).unwrap();
     }
@@ -41,10 +39,8 @@ struct Waiting<'a> {
 
 impl<'a> Waiting<'a> {
     fn begin(table: &'a Table, to: Handle, data: &'a [u8]) -> Self {
-        let mut waiting = Self {
-            send: Box::pin(table.send_async(to, data, &[])),
-            wakes: Wakes::new(),
-        };
+        let mut waiting =
+            Self { send: Box::pin(table.send_async(to, data, &[])), wakes: Wakes::new() };
         assert_eq!(waiting.poll(), Poll::Pending);
         assert_eq!(waiting.wakes.take(), 0);
         waiting
@@ -65,10 +61,8 @@ const NUMBERS: [[u8; 1]; 5] = [[0], [1], [2], [3], [4]];
 #[test]
 fn waiting_senders_take_turns() {
     let (mut receiver, table, to) = full(1);
-    let mut line: Vec<_> = NUMBERS
-        .iter()
-        .map(|number| Waiting::begin(&table, to, number))
-        .collect();
+    let mut line: Vec<_> =
+        NUMBERS.iter().map(|number| Waiting::begin(&table, to, number)).collect();
     take(receiver.mailbox());
     for (turn, number) in NUMBERS.iter().enumerate() {
         let woken: Vec<_> = line.iter().map(Waiting::is_woken).collect();
@@ -113,20 +107,15 @@ fn a_dropped_wait_passes_its_wake_on() {
     assert!(third.is_woken());
     assert_eq!(third.poll(), Poll::Ready(Ok(())));
     assert_eq!(take(receiver.mailbox()).data(), b"3");
-    assert!(
-        receiver.mailbox().try_recv().is_err(),
-        "a dropped send sends nothing"
-    );
+    assert!(receiver.mailbox().try_recv().is_err(), "a dropped send sends nothing");
 }
 
 /// Rule S6: as much room as there is, as many waiting senders get on.
 #[test]
 fn all_the_room_is_used() {
     let (mut receiver, table, to) = full(4);
-    let mut line: Vec<_> = NUMBERS[..4]
-        .iter()
-        .map(|number| Waiting::begin(&table, to, number))
-        .collect();
+    let mut line: Vec<_> =
+        NUMBERS[..4].iter().map(|number| Waiting::begin(&table, to, number)).collect();
     for _ in 0..4 {
         take(receiver.mailbox());
     }
@@ -149,9 +138,7 @@ fn waiters_are_limited() {
     (limits.messages, limits.waiters) = (1, 2);
     let mut receiver = Process::with_limits(&office, limits).unwrap();
     let table = office.create_table().unwrap();
-    let to = table
-        .insert(&receiver.capability(Permissions::SEND))
-        .unwrap();
+    let to = table.insert(&receiver.capability(Permissions::SEND)).unwrap();
     table.send(to, b"first", &[]).unwrap();
     let mut first = Waiting::begin(&table, to, b"1");
     let second = Waiting::begin(&table, to, b"2");
@@ -217,9 +204,7 @@ fn a_receive_is_room_for_bytes() {
     limits.bytes = 1_000;
     let mut receiver = Process::with_limits(&office, limits).unwrap();
     let table = office.create_table().unwrap();
-    let to = table
-        .insert(&receiver.capability(Permissions::SEND))
-        .unwrap();
+    let to = table.insert(&receiver.capability(Permissions::SEND)).unwrap();
     table.send(to, &[0; 600], &[]).unwrap();
     table.send(to, &[0; 400], &[]).unwrap();
     let mut first = Waiting::begin(&table, to, &[1; 500]);
@@ -286,10 +271,7 @@ fn a_sender_that_dies_while_it_waits() {
     let office = PostOffice::new();
     let mut receiver = process(&office, 1);
     let capability = receiver.capability(Permissions::SEND);
-    let (dying, living) = (
-        Process::new(&office).unwrap(),
-        Process::new(&office).unwrap(),
-    );
+    let (dying, living) = (Process::new(&office).unwrap(), Process::new(&office).unwrap());
     let to = dying.grant(&capability).unwrap();
     capability.send(b"first", &[]).unwrap();
     let mut first = Waiting::begin(dying.table(), to, b"dead");
@@ -307,18 +289,10 @@ fn a_sender_that_dies_while_it_waits() {
 #[test]
 fn errors_are_not_waited_for() {
     let (receiver, table, to) = full(1);
-    let mute = table
-        .insert(&receiver.capability(Permissions::MONITOR))
-        .unwrap();
+    let mute = table.insert(&receiver.capability(Permissions::MONITOR)).unwrap();
     let forged = Handle::from_raw(to.to_raw() ^ 1 << 40).unwrap();
-    assert_eq!(
-        table.send_blocking(mute, b"", &[]),
-        Err(SendError::PermissionDenied)
-    );
-    assert_eq!(
-        table.send_blocking(forged, b"", &[]),
-        Err(SendError::InvalidHandle)
-    );
+    assert_eq!(table.send_blocking(mute, b"", &[]), Err(SendError::PermissionDenied));
+    assert_eq!(table.send_blocking(forged, b"", &[]), Err(SendError::InvalidHandle));
     let attached = table.send_timeout(to, b"", &[to, forged], FOREVER);
     let invalid = SendError::InvalidAttachment { index: 1 };
     assert_eq!(attached, Err(SendTimeoutError::Failed(invalid)));
@@ -361,9 +335,7 @@ fn timeouts() {
     assert!(receiver.mailbox().try_recv().is_err());
 
     // Rule S5: the receiver reads the sender's very buffer.
-    table
-        .send_payload_timeout(to, payload, &[], Duration::MAX)
-        .unwrap();
+    table.send_payload_timeout(to, payload, &[], Duration::MAX).unwrap();
     assert_eq!(take(receiver.mailbox()).data().as_ptr(), place);
 }
 
@@ -403,9 +375,7 @@ fn no_wake_up_is_lost() {
         let signal = receiver.mailbox().recv_timeout(FOREVER);
         message(signal.expect("no wake-up is lost"));
     }
-    senders
-        .into_iter()
-        .for_each(|sender| sender.join().unwrap());
+    senders.into_iter().for_each(|sender| sender.join().unwrap());
     assert!(receiver.mailbox().try_recv().is_err());
 }
 
@@ -440,11 +410,7 @@ fn futures_are_send_and_lazy() {
     let table = receiver.table().clone();
     let to = table.insert(&capability).unwrap();
     drop(assert_send(table.send_async(to, b"1", &[])));
-    drop(assert_send(table.send_payload_async(
-        to,
-        vec![2].into(),
-        &[],
-    )));
+    drop(assert_send(table.send_payload_async(to, vec![2].into(), &[])));
     drop(assert_send(capability.send_async(b"3", &[])));
     let payload = Payload::from(vec![4]);
     let send = pin!(assert_send(capability.send_payload_async(payload, &[])));

@@ -34,9 +34,7 @@ fn a_message_wakes() {
 #[test]
 fn a_kill_wakes() {
     let process = Process::new(&PostOffice::new()).unwrap();
-    let process = process
-        .spawn(|process| process.mailbox().recv().is_err())
-        .unwrap();
+    let process = process.spawn(|process| process.mailbox().recv().is_err()).unwrap();
     thread::sleep(SHORT);
     process.kill();
     assert!(process.join().unwrap());
@@ -84,9 +82,7 @@ fn no_wake_up_is_lost() {
     let senders: Vec<_> = (0..SENDERS)
         .map(|sender| {
             let process = Process::new(&office).unwrap();
-            let to = process
-                .grant(&receiver.capability(Permissions::SEND))
-                .unwrap();
+            let to = process.grant(&receiver.capability(Permissions::SEND)).unwrap();
             let run = move |process: &mut Process| {
                 for number in 0..EACH {
                     let data = [sender.to_le_bytes(), number.to_le_bytes()].concat();
@@ -108,13 +104,8 @@ fn no_wake_up_is_lost() {
         assert_eq!(u32::from_le_bytes(*number), *next);
         *next += 1;
     }
-    senders
-        .into_iter()
-        .for_each(|sender| sender.join().unwrap());
-    assert_eq!(
-        receiver.mailbox().try_recv().unwrap_err(),
-        TryRecvError::Empty
-    );
+    senders.into_iter().for_each(|sender| sender.join().unwrap());
+    assert_eq!(receiver.mailbox().try_recv().unwrap_err(), TryRecvError::Empty);
 }
 
 /// Rule R4: whenever a kill comes, whoever waits or is about to is told.
@@ -192,9 +183,7 @@ fn dropped_receives_lose_nothing() {
     let capability = process.capability(Permissions::SEND);
     let sender = thread::spawn(move || {
         for number in 0..MESSAGES {
-            capability
-                .send_blocking(&number.to_le_bytes(), &[])
-                .unwrap();
+            capability.send_blocking(&number.to_le_bytes(), &[]).unwrap();
         }
     });
     let wakes = Wakes::new();
@@ -219,11 +208,7 @@ fn a_future_and_a_thread_take_turns() {
     let mut process = process(&PostOffice::new(), 4);
     let capability = process.capability(Permissions::SEND);
     let wakes = Wakes::new();
-    assert!(
-        wakes
-            .poll(pin!(process.mailbox().recv_async()))
-            .is_pending()
-    );
+    assert!(wakes.poll(pin!(process.mailbox().recv_async())).is_pending());
     let sender = thread::spawn(move || {
         thread::sleep(SHORT);
         capability.send(b"for the thread", &[])

@@ -18,12 +18,7 @@ fn mailboxes(count: usize) -> (Process, Vec<Mailbox>) {
     let process = process(&PostOffice::new(), 1);
     let mut limits = MailboxLimits::default();
     limits.messages = 2;
-    let create = |_| {
-        process
-            .group()
-            .create_mailbox_with(process.table(), limits)
-            .unwrap()
-    };
+    let create = |_| process.group().create_mailbox_with(process.table(), limits).unwrap();
     let mailboxes = (0..count).map(create).collect();
     (process, mailboxes)
 }
@@ -71,10 +66,7 @@ fn nothing_is_taken() {
     }
     assert!(mailboxes[1].is_ready());
     take(&mut mailboxes[1]);
-    assert_eq!(
-        selector.wait_timeout(&mut all(&mut mailboxes), Duration::ZERO),
-        None
-    );
+    assert_eq!(selector.wait_timeout(&mut all(&mut mailboxes), Duration::ZERO), None);
 }
 
 /// Rule R4: any of the mailboxes wakes, by a message and by its death.
@@ -98,10 +90,7 @@ fn each_wakes() {
     });
     selector.wait(&mut all(&mut mailboxes));
     killer.join().unwrap();
-    assert!(
-        mailboxes.iter().all(Mailbox::is_ready),
-        "death is there to be received"
-    );
+    assert!(mailboxes.iter().all(Mailbox::is_ready), "death is there to be received");
 }
 
 #[test]
@@ -114,14 +103,8 @@ fn timeouts() {
     let past = Instant::now();
     assert_eq!(selector.wait_deadline(&mut all(&mut mailboxes), past), None);
     send(&mailboxes[1]);
-    assert_eq!(
-        selector.wait_deadline(&mut all(&mut mailboxes), past),
-        Some(1)
-    );
-    assert_eq!(
-        selector.wait_timeout(&mut all(&mut mailboxes), Duration::MAX),
-        Some(1)
-    );
+    assert_eq!(selector.wait_deadline(&mut all(&mut mailboxes), past), Some(1));
+    assert_eq!(selector.wait_timeout(&mut all(&mut mailboxes), Duration::MAX), Some(1));
 }
 
 #[test]
@@ -137,21 +120,12 @@ fn async_waits() {
     let mut selector = Selector::new();
     let wakes = Wakes::new();
     let mut slice = all(&mut mailboxes);
-    assert_eq!(
-        wakes.poll(pin!(selector.wait_async(&mut slice))),
-        Poll::Pending
-    );
+    assert_eq!(wakes.poll(pin!(selector.wait_async(&mut slice))), Poll::Pending);
     send(slice[2]);
     assert_eq!(wakes.take(), 1);
     send(slice[0]);
-    assert_eq!(
-        wakes.poll(pin!(selector.wait_async(&mut slice))),
-        Poll::Ready(0)
-    );
-    assert_eq!(
-        wakes.poll(pin!(selector.wait_async(&mut slice))),
-        Poll::Ready(2)
-    );
+    assert_eq!(wakes.poll(pin!(selector.wait_async(&mut slice))), Poll::Ready(0));
+    assert_eq!(wakes.poll(pin!(selector.wait_async(&mut slice))), Poll::Ready(2));
 }
 
 /// Rule R4: many senders to many mailboxes, one thread that waits for all, and
@@ -166,9 +140,7 @@ fn no_wake_up_is_lost() {
             let capability = mailbox.capability(Permissions::SEND);
             thread::spawn(move || {
                 for number in 0..EACH {
-                    capability
-                        .send_blocking(&number.to_le_bytes(), &[])
-                        .unwrap();
+                    capability.send_blocking(&number.to_le_bytes(), &[]).unwrap();
                 }
             })
         })
@@ -178,15 +150,10 @@ fn no_wake_up_is_lost() {
     for _ in 0..4 * EACH {
         let ready = selector.wait_timeout(&mut all(&mut mailboxes), FOREVER);
         let index = ready.expect("no wake-up is lost");
-        assert_eq!(
-            take(&mut mailboxes[index]).data(),
-            next[index].to_le_bytes()
-        );
+        assert_eq!(take(&mut mailboxes[index]).data(), next[index].to_le_bytes());
         next[index] += 1;
     }
-    senders
-        .into_iter()
-        .for_each(|sender| sender.join().unwrap());
+    senders.into_iter().for_each(|sender| sender.join().unwrap());
 }
 
 /// A thread that waits sleeps: it takes no time and does not look now and then.
@@ -202,9 +169,7 @@ fn a_wait_sleeps() {
     }
     fn sleeps() -> u64 {
         let status = fs::read_to_string("/proc/thread-self/status").unwrap();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
         line.unwrap().trim().parse().unwrap()
     }
 
@@ -217,10 +182,6 @@ fn a_wait_sleeps() {
     let (time, times) = (on_cpu(), sleeps());
     assert_eq!(Selector::new().wait(&mut all(&mut mailboxes)), 5);
     assert!(sleeps() - times <= 5, "it slept {} times", sleeps() - times);
-    assert!(
-        on_cpu() - time < Duration::from_millis(50),
-        "it took {:?}",
-        on_cpu() - time
-    );
+    assert!(on_cpu() - time < Duration::from_millis(50), "it took {:?}", on_cpu() - time);
     sender.join().unwrap().unwrap();
 }

@@ -61,9 +61,7 @@ fn last_words_come_before_the_down() {
     let fragile = Process::new(&office).unwrap();
     let monitored = fragile.capability(Permissions::MONITOR);
     monitored.monitor(observer.mailbox()).unwrap();
-    let to = fragile
-        .grant(&observer.capability(Permissions::SEND))
-        .unwrap();
+    let to = fragile.grant(&observer.capability(Permissions::SEND)).unwrap();
     let fragile = fragile.spawn(move |fragile| {
         for number in 0..100u8 {
             fragile.table().send_blocking(to, &[number], &[]).unwrap();
@@ -106,9 +104,7 @@ fn a_kill_takes_the_authority() {
     let process = Process::new(&office).unwrap();
     let monitored = process.capability(Permissions::MONITOR);
     monitored.monitor(observer.mailbox()).unwrap();
-    let to = process
-        .grant(&observer.capability(Permissions::SEND))
-        .unwrap();
+    let to = process.grant(&observer.capability(Permissions::SEND)).unwrap();
     let killed = Arc::new(AtomicBool::new(false));
     let seen = killed.clone();
     let process = process
@@ -124,10 +120,7 @@ fn a_kill_takes_the_authority() {
     killed.store(true, SeqCst);
     assert_eq!(down(&mut observer), DownReason::Killed);
     assert_eq!(process.join().unwrap(), Err(SendError::Dead));
-    assert!(
-        observer.mailbox().try_recv().is_err(),
-        "nothing comes after the down"
-    );
+    assert!(observer.mailbox().try_recv().is_err(), "nothing comes after the down");
 }
 
 /// The group that a panic kills is the one that was spawned, whatever the
@@ -135,10 +128,7 @@ fn a_kill_takes_the_authority() {
 #[test]
 fn a_process_cannot_swap_itself_away() {
     let office = PostOffice::new();
-    let (process, other) = (
-        Process::new(&office).unwrap(),
-        Process::new(&office).unwrap(),
-    );
+    let (process, other) = (Process::new(&office).unwrap(), Process::new(&office).unwrap());
     let (group, other_group) = (process.group().clone(), other.group().clone());
     let process = process.spawn(move |process| {
         drop(mem::replace(process, other));
@@ -155,17 +145,12 @@ fn a_process_has_what_it_was_granted() {
     let office = PostOffice::new();
     let victim = Process::new(&office).unwrap();
     let guest = Process::new(&office).unwrap();
-    let handle = guest
-        .grant(&victim.capability(Permissions::SEND | Permissions::MONITOR))
-        .unwrap();
+    let handle = guest.grant(&victim.capability(Permissions::SEND | Permissions::MONITOR)).unwrap();
     let guest = guest.spawn(move |guest| {
         let (group, table, mailbox) = guest.parts();
         assert_eq!(table.kill(handle), Err(TableError::PermissionDenied));
         assert_eq!(table.link(handle, group), Err(TableError::PermissionDenied));
-        assert_eq!(
-            table.demote(handle, Permissions::LINK),
-            Err(TableError::PermissionDenied)
-        );
+        assert_eq!(table.demote(handle, Permissions::LINK), Err(TableError::PermissionDenied));
         table.monitor(handle, mailbox).unwrap();
         table.send(handle, b"hello", &[]).unwrap();
     });
@@ -220,10 +205,7 @@ fn limits() {
     let office = PostOffice::with_limits(limits);
     let first = Process::new(&office).unwrap();
     for _ in 0..3 {
-        assert_eq!(
-            Process::new(&office).unwrap_err(),
-            CreateError::LimitReached
-        );
+        assert_eq!(Process::new(&office).unwrap_err(), CreateError::LimitReached);
     }
     drop(first);
     Process::new(&office).unwrap();
@@ -242,9 +224,7 @@ fn parts() -> Vec<Part> {
     table.insert(&capability).unwrap();
     capability.monitor(observer.mailbox()).unwrap();
     capability.link(observer.group()).unwrap();
-    capability
-        .send_blocking(&[1; 1000], &[&capability])
-        .unwrap();
+    capability.send_blocking(&[1; 1000], &[&capability]).unwrap();
     vec![
         Some(Box::new(office)),
         Some(Box::new(group)),
@@ -260,11 +240,7 @@ fn orders(items: &[usize]) -> Vec<Vec<usize>> {
         return vec![vec![]];
     }
     let with_first = |&first: &usize| {
-        let rest: Vec<_> = items
-            .iter()
-            .copied()
-            .filter(|&item| item != first)
-            .collect();
+        let rest: Vec<_> = items.iter().copied().filter(|&item| item != first).collect();
         orders(&rest).into_iter().map(move |mut order| {
             order.push(first);
             order

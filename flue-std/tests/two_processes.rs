@@ -11,9 +11,7 @@ const MARKER: &str = "<!-- two_processes -->";
 /// What stands in the README behind the marker, in the next fenced block.
 fn expected() -> String {
     let readme = fs::read_to_string(README).unwrap();
-    let (_, after) = readme
-        .split_once(MARKER)
-        .expect("the README has the marker");
+    let (_, after) = readme.split_once(MARKER).expect("the README has the marker");
     let block = after
         .lines()
         .skip_while(|line| !line.starts_with("```"))
@@ -28,11 +26,7 @@ fn prints_what_the_readme_says() {
     let expected = expected();
     for _ in 0..20 {
         let run = Command::new(&program).output().unwrap();
-        assert!(
-            run.status.success(),
-            "{}",
-            String::from_utf8_lossy(&run.stderr)
-        );
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
         assert_eq!(String::from_utf8(run.stdout).unwrap(), expected);
     }
 }

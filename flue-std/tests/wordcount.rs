@@ -118,10 +118,7 @@ fn counts_what_wc_counts_while_workers_are_lost() {
         let asked: u64 = options[1].parse().unwrap();
         assert!(figure(&run, "workers") > asked);
         assert!(figure(&run, "downs") > asked);
-        let lost = stdout(&run)
-            .lines()
-            .find(|line| line.contains("lost ("))
-            .unwrap();
+        let lost = stdout(&run).lines().find(|line| line.contains("lost (")).unwrap();
         let lost: u64 = lost.split_whitespace().next().unwrap().parse().unwrap();
         assert!(lost >= asked, "{lost} lost");
 
@@ -134,10 +131,7 @@ fn counts_what_wc_counts_while_workers_are_lost() {
                 panic!("{line}");
             };
             assert_eq!(times, tried, "{line}");
-            assert!(
-                tried != "0" || line.contains("answer after being killed"),
-                "{line}"
-            );
+            assert!(tried != "0" || line.contains("answer after being killed"), "{line}");
         }
     }
 }
@@ -179,10 +173,7 @@ fn names_what_it_leaves_out() {
     fs::write(file(b"latin1"), b"caf\xe9 au lait").unwrap();
     fs::write(file(b"esc\x1b[31m\nred\xff"), b"\xff").unwrap();
     // More than a message may carry, without a byte on the disk.
-    File::create(file(b"huge"))
-        .unwrap()
-        .set_len(1 << 31)
-        .unwrap();
+    File::create(file(b"huge")).unwrap().set_len(1 << 31).unwrap();
 
     let run = wordcount(corpus.path(), &["--crash", "2"]);
     assert_eq!(run.status.code(), Some(1));
@@ -190,17 +181,10 @@ fn names_what_it_leaves_out() {
     assert_eq!(figure(&run, "words"), 3);
     let row = "3  left out (1 unreadable, 2 not UTF-8)";
     assert!(stdout(&run).contains(row), "{}", stdout(&run));
-    for name in [
-        "latin1: not UTF-8",
-        "huge: larger than",
-        r"esc\u{1b}[31m\nred\xff: not UTF-8",
-    ] {
+    for name in ["latin1: not UTF-8", "huge: larger than", r"esc\u{1b}[31m\nred\xff: not UTF-8"] {
         assert!(stderr(&run).contains(name), "{}", stderr(&run));
     }
-    assert!(
-        !stderr(&run).contains('\x1b'),
-        "nothing in a name acts on the terminal"
-    );
+    assert!(!stderr(&run).contains('\x1b'), "nothing in a name acts on the terminal");
 }
 
 #[test]
@@ -212,11 +196,7 @@ fn words_are_printable() {
     let run = wordcount(corpus.path(), &[]);
     assert_eq!(figure(&run, "words"), 4);
     for word in [r"bell\u{7}", r"\u{202e}reversed", "don't"] {
-        assert!(
-            stdout(&run).contains(&format!("  {word}\n")),
-            "{}",
-            stdout(&run)
-        );
+        assert!(stdout(&run).contains(&format!("  {word}\n")), "{}", stdout(&run));
     }
     assert!(!stdout(&run).contains(&long));
 }
@@ -265,11 +245,7 @@ fn unreadable_files_and_directories() {
     assert!(stdout(&run).contains("2  left out (2 unreadable, 0 not UTF-8)"));
     for name in ["open/bad", "locked"] {
         let line = stderr(&run).lines().find(|line| line.contains(name));
-        assert!(
-            line.is_some_and(|line| line.contains("denied")),
-            "{}",
-            stderr(&run)
-        );
+        assert!(line.is_some_and(|line| line.contains("denied")), "{}", stderr(&run));
     }
 }
 
@@ -279,10 +255,7 @@ fn without_a_directory_nothing_is_counted() {
     let file = corpus.path().join("file");
     fs::write(&file, "words").unwrap();
     let missing = corpus.path().join("missing\x1b");
-    for (path, message) in [
-        (&missing, r"no such directory: "),
-        (&file, "not a directory: "),
-    ] {
+    for (path, message) in [(&missing, r"no such directory: "), (&file, "not a directory: ")] {
         let run = wordcount(path, &[]);
         assert_eq!(run.status.code(), Some(2));
         assert_eq!(stdout(&run), "");
@@ -319,15 +292,7 @@ fn what_git_ignores_is_left_out() {
 fn help_says_what_there_is() {
     let run = wordcount(Path::new("--help"), &[]);
     assert_eq!(run.status.code(), Some(0));
-    for option in [
-        "[DIR]",
-        "--crash",
-        "--workers",
-        "--patience",
-        "--top",
-        "--all",
-        "Exit code",
-    ] {
+    for option in ["[DIR]", "--crash", "--workers", "--patience", "--top", "--all", "Exit code"] {
         assert!(stdout(&run).contains(option), "{option}");
     }
 }
@@ -342,11 +307,7 @@ fn a_closed_pipe_is_no_error() {
     let mut run = command.spawn().unwrap();
     drop(run.stdout.take());
     let mut messages = String::new();
-    run.stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut messages)
-        .unwrap();
+    run.stderr.take().unwrap().read_to_string(&mut messages).unwrap();
     assert_eq!(run.wait().unwrap().code(), Some(0), "{messages}");
     assert!(!messages.contains("panicked"), "{messages}");
 }

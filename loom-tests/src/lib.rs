@@ -42,7 +42,10 @@ fn explore(name: &str, body: impl Fn() + Send + Sync + 'static) -> usize {
     });
     let (count, took) = (executions.load(SeqCst), started.elapsed());
     let extent = if took < most { "all" } else { "NOT ALL" };
-    println!("model {name}: bound {bound}, {count} executions in {:.1} s, {extent}", took.as_secs_f64());
+    println!(
+        "model {name}: bound {bound}, {count} executions in {:.1} s, {extent}",
+        took.as_secs_f64()
+    );
     count
 }
 
@@ -66,9 +69,14 @@ pub fn fails(name: &str, twin: Twin, says: &str, body: fn()) {
         .env(CHILD, "1")
         .output()
         .expect("the test binary runs");
-    let said = String::from_utf8_lossy(&child.stderr).into_owned() + &String::from_utf8_lossy(&child.stdout);
+    let said = String::from_utf8_lossy(&child.stderr).into_owned()
+        + &String::from_utf8_lossy(&child.stdout);
     assert!(!child.status.success(), "{name}: not rejected without {twin:?}\n{said}");
-    assert!(said.contains(says), "{name}: rejected without {twin:?}, but not for `{says}` ({}):\n{said}", child.status);
+    assert!(
+        said.contains(says),
+        "{name}: rejected without {twin:?}, but not for `{says}` ({}):\n{said}",
+        child.status
+    );
     println!("twin {name}: rejected without {twin:?}");
 }
 

@@ -1,7 +1,7 @@
 //! Models of arenas: segments, claims, giving back, and magazines of nodes.
 #![cfg(loom)]
 
-use flue_core::internals::{Life, Magazine, Roster, SmallSlots, Slots};
+use flue_core::internals::{Life, Magazine, Roster, Slots, SmallSlots};
 use loom::thread;
 use loom_tests::model;
 use std::sync::Arc;

@@ -1,7 +1,9 @@
 //! Models of the static post office: the same algorithms over given storage.
 #![cfg(loom)]
 
-use flue_core::{MailboxLimits, Permissions, PostOffice, SendError, Signal, StaticPostOffice, TryRecvError};
+use flue_core::{
+    MailboxLimits, Permissions, PostOffice, SendError, Signal, StaticPostOffice, TryRecvError,
+};
 use loom::thread;
 use loom_tests::{model, room};
 

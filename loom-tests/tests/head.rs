@@ -2,7 +2,10 @@
 #![cfg(loom)]
 
 use flue_core::internals::{Head, Life};
-use flue_core::{Handle, Limits, Mailbox, Permissions, PostOffice, RouteGroup, SendError, Signal, Table, TryRecvError};
+use flue_core::{
+    Handle, Limits, Mailbox, Permissions, PostOffice, RouteGroup, SendError, Signal, Table,
+    TryRecvError,
+};
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 use loom_tests::{Parker, block_on, model, office, room};

@@ -142,17 +142,13 @@ model! {
     fn kill_races_kill_of_the_other_end() {
         let (office, a, b) = two();
         a.link(&b).unwrap();
-        let killer = thread::spawn({
-            let b = b.clone();
-            move || {
-                b.kill();
-                b
-            }
+        let killer = thread::spawn(move || {
+            b.kill();
+            b
         });
         a.kill();
         let b = killer.join().unwrap();
         assert!(a.is_dead() && b.is_dead());
-        println!("DBG {:?} {:?}", flue_core::internals::dbg_group(&a), flue_core::internals::dbg_group(&b));
         drop((a, b));
         let stats = office.stats();
         assert_eq!((stats.links, stats.groups), (0, 0), "left over");

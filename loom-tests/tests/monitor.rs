@@ -2,7 +2,8 @@
 #![cfg(loom)]
 
 use flue_core::{
-    DownReason, Mailbox, MonitorId, Permissions, PostOffice, RouteGroup, Signal, Table, TryRecvError,
+    DownReason, Mailbox, MonitorId, Permissions, PostOffice, RouteGroup, Signal, Table,
+    TryRecvError,
 };
 use loom::thread;
 use loom_tests::{Parker, block_on, model, office, room};
@@ -11,7 +12,8 @@ use loom_tests::{Parker, block_on, model, office, room};
 fn pair(office: &PostOffice) -> (Mailbox, Mailbox, Table) {
     let table = office.create_table().unwrap();
     let of = |group: RouteGroup| group.create_mailbox_with(&table, room(2)).unwrap();
-    let (observer, watched) = (of(office.create_group().unwrap()), of(office.create_group().unwrap()));
+    let (observer, watched) =
+        (of(office.create_group().unwrap()), of(office.create_group().unwrap()));
     (observer, watched, table)
 }
 

@@ -103,19 +103,17 @@ model! {
         let sender = thread::spawn({
             let table = table.clone();
             move || {
-                let taken = table.send(to, &[1], &[]).is_ok();
-                send(&table, to, 2).unwrap();
-                taken
+                if table.send(to, &[1], &[]).is_ok() {
+                    let _ = send(&table, to, 2); // Sent or closed, but not forgotten.
+                }
             }
         });
         assert_eq!(next(&mut mailbox), 0);
-        let mut got = Vec::new();
-        while !got.contains(&2) {
-            block_on(|cx| mailbox.poll_ready(cx));
-            got.push(next(&mut mailbox));
+        let is_taken = mailbox.try_recv().is_ok();
+        if !is_taken {
+            drop(mailbox);
         }
-        let expected: &[u8] = if sender.join().unwrap() { &[1, 2] } else { &[2] };
-        assert_eq!(got, expected);
+        sender.join().unwrap();
     }
     twin fails_unchecked: NothingUnchecked says "deadlock";
 }

@@ -39,11 +39,8 @@ pub fn rows() -> Vec<Row> {
         .figure(Xtra::NAME, idle::<Xtra>)
         .figure(Kameo::NAME, idle::<Kameo>)
         .figure(Ractor::NAME, idle::<Ractor>);
-    let five_times = |row: Row| {
-        LIBRARIES
-            .into_iter()
-            .fold(row, |row, library| row.must(library, 1.0 / 5.0))
-    };
+    let five_times =
+        |row: Row| LIBRARIES.into_iter().fold(row, |row, library| row.must(library, 1.0 / 5.0));
     vec![five_times(told), five_times(asked), idle]
 }
 
@@ -156,15 +153,8 @@ impl Default for FlueClient {
     fn default() -> Self {
         let office = PostOffice::new();
         let process = ours::Process::new(&office);
-        let reply = process
-            .mailbox
-            .export(Permissions::SEND)
-            .expect("the table has room");
-        Self {
-            office,
-            process,
-            reply,
-        }
+        let reply = process.mailbox.export(Permissions::SEND).expect("the table has room");
+        Self { office, process, reply }
     }
 }
 
@@ -174,9 +164,7 @@ async fn flue_actor(table: Table, mut mailbox: Mailbox) {
     while let Ok(Signal::Message(message)) = mailbox.recv_async().await {
         sum += message.data().try_into().map_or(0, u64::from_ne_bytes);
         if let [reply] = *message.handles() {
-            table
-                .send(reply, &u64::to_ne_bytes(sum), &[])
-                .expect("the client waits");
+            table.send(reply, &u64::to_ne_bytes(sum), &[]).expect("the client waits");
         }
     }
 }
@@ -194,19 +182,12 @@ impl Library for Flue {
     }
     #[inline]
     async fn tell(client: &FlueClient, actor: &Handle, amount: u64) {
-        client
-            .process
-            .table
-            .send(*actor, &amount.to_ne_bytes(), &[])
-            .expect(ALIVE);
+        client.process.table.send(*actor, &amount.to_ne_bytes(), &[]).expect(ALIVE);
     }
     #[inline]
     async fn ask(client: &mut FlueClient, actor: &Handle, amount: u64) -> u64 {
         let FlueClient { process, reply, .. } = client;
-        process
-            .table
-            .send(*actor, &amount.to_ne_bytes(), &[*reply])
-            .expect(ALIVE);
+        process.table.send(*actor, &amount.to_ne_bytes(), &[*reply]).expect(ALIVE);
         match process.mailbox.recv_async().await {
             Ok(Signal::Message(answer)) => answer.data().try_into().map_or(0, u64::from_ne_bytes),
             _ => 0,
@@ -381,10 +362,7 @@ impl Library for Ractor {
     type Client = ();
     type Address = ractor::ActorRef<RactorMessage>;
     async fn start((): &()) -> Self::Address {
-        ractor::Actor::spawn(None, RactorActor, ())
-            .await
-            .expect("it has no name to clash")
-            .0
+        ractor::Actor::spawn(None, RactorActor, ()).await.expect("it has no name to clash").0
     }
     #[inline]
     async fn tell((): &(), actor: &Self::Address, amount: u64) {

@@ -18,13 +18,11 @@ pub fn rows() -> Vec<Row> {
         .turns(FLUE, flue_process)
         .turns(theirs::NAME, flue_peer_process);
     vec![
-        peers!(
-            mailbox,
-            turns,
-            [Std, Crossbeam, Flume, Kanal, Tokio],
-            channel_by()
-        )
-        .target(theirs::NAME, 1.0 / 4.0, 1.0 / 12.0),
+        peers!(mailbox, turns, [Std, Crossbeam, Flume, Kanal, Tokio], channel_by()).target(
+            theirs::NAME,
+            1.0 / 4.0,
+            1.0 / 12.0,
+        ),
         process.target(theirs::NAME, 1.0 / 3.0, 1.0 / 8.0),
     ]
 }

@@ -17,11 +17,7 @@ pub fn rows(cores: &'static Cores) -> Vec<Row> {
         Row::timed("death/kill 10,000 routes, until seen")
             .figure_across(FLUE, move || flue_seen(cores))
             .figure_across(theirs::NAME, move || flue_peer_seen(cores))
-            .hold(Target {
-                against: Against::Figure,
-                must: None,
-                moonshot: Some(200.0),
-            }),
+            .hold(Target { against: Against::Figure, must: None, moonshot: Some(200.0) }),
         Row::timed("death/kill 10,000 routes, 10,000 downs")
             .figure(FLUE, flue_downs)
             .figure(theirs::NAME, flue_peer_downs)
@@ -40,13 +36,9 @@ pub fn rows(cores: &'static Cores) -> Vec<Row> {
             .target(theirs::NAME, 1.0 / 50.0, 1.0 / 100.0),
         Row::timed("death/unlink a star, per link")
             .figure(FLUE, || flue_unlink(MANY) / MANY as f64)
-            .figure("Flue, 1,000 leaves", || {
-                flue_unlink(MANY / 10) / (MANY / 10) as f64
-            })
+            .figure("Flue, 1,000 leaves", || flue_unlink(MANY / 10) / (MANY / 10) as f64)
             .figure(theirs::NAME, || flue_peer_unlink(MANY) / MANY as f64)
-            .figure("flue 0.2.2, 1,000 leaves", || {
-                flue_peer_unlink(MANY / 10) / (MANY / 10) as f64
-            })
+            .figure("flue 0.2.2, 1,000 leaves", || flue_peer_unlink(MANY / 10) / (MANY / 10) as f64)
             .must("Flue, 1,000 leaves", 2.0),
     ]
 }
@@ -65,9 +57,7 @@ pub fn flue_kill(routes: usize) -> f64 {
 
 fn flue_seen(cores: &Cores) -> f64 {
     let (process, _mailboxes) = flue_crowd(&PostOffice::new(), MANY);
-    cores
-        .until_seen(|| process.group.kill(), || process.group.is_dead())
-        .as_nanos() as f64
+    cores.until_seen(|| process.group.kill(), || process.group.is_dead()).as_nanos() as f64
 }
 
 fn flue_downs() -> f64 {
@@ -76,10 +66,7 @@ fn flue_downs() -> f64 {
     let mut observer = ours::Process::new(&office);
     for mailbox in &mailboxes {
         let handle = observer.granted(mailbox, Permissions::MONITOR);
-        observer
-            .table
-            .monitor(handle, &observer.mailbox)
-            .expect("within the limits");
+        observer.table.monitor(handle, &observer.mailbox).expect("within the limits");
     }
     once(|| {
         process.group.kill();
@@ -107,13 +94,10 @@ impl Shape {
 
 fn flue_groups(shape: Shape, count: usize) -> Vec<RouteGroup> {
     let office = PostOffice::new();
-    let groups: Vec<_> = (0..count)
-        .map(|_| office.create_group().expect("within the limits"))
-        .collect();
+    let groups: Vec<_> =
+        (0..count).map(|_| office.create_group().expect("within the limits")).collect();
     for (index, group) in groups.iter().enumerate().skip(1) {
-        groups[shape.parent(index)]
-            .link(group)
-            .expect("within the limits");
+        groups[shape.parent(index)].link(group).expect("within the limits");
     }
     groups
 }
@@ -139,9 +123,7 @@ fn flue_peer_crowd<'a>(
     group: &'a flue_peer::MailboxGroup<'_>,
     routes: usize,
 ) -> Vec<flue_peer::Mailbox<'a>> {
-    (0..routes)
-        .map(|_| group.create_mailbox().expect("the group is alive"))
-        .collect()
+    (0..routes).map(|_| group.create_mailbox().expect("the group is alive")).collect()
 }
 
 fn flue_peer_kill(routes: usize) -> f64 {
@@ -157,28 +139,20 @@ fn flue_peer_seen(cores: &Cores) -> f64 {
     let table = flue_peer::Table::new(flue_peer::PostOffice::new());
     let group = flue_peer::MailboxGroup::new(&table);
     let _mailboxes = flue_peer_crowd(&group, MANY);
-    cores
-        .until_seen(|| group.kill(), || group.poll_dead())
-        .as_nanos() as f64
+    cores.until_seen(|| group.kill(), || group.poll_dead()).as_nanos() as f64
 }
 
 fn flue_peer_downs() -> f64 {
     theirs::settle();
     let office = flue_peer::PostOffice::new();
-    let (table, observing) = (
-        flue_peer::Table::new(office.clone()),
-        flue_peer::Table::new(office),
-    );
-    let (group, observers) = (
-        flue_peer::MailboxGroup::new(&table),
-        flue_peer::MailboxGroup::new(&observing),
-    );
+    let (table, observing) = (flue_peer::Table::new(office.clone()), flue_peer::Table::new(office));
+    let (group, observers) =
+        (flue_peer::MailboxGroup::new(&table), flue_peer::MailboxGroup::new(&observing));
     let observer = observers.create_mailbox().expect("the group is alive");
     let mailboxes = flue_peer_crowd(&group, MANY);
     for mailbox in &mailboxes {
-        let capability = mailbox
-            .export_to(flue_peer::Permissions::MONITOR, &observing)
-            .expect("one office");
+        let capability =
+            mailbox.export_to(flue_peer::Permissions::MONITOR, &observing).expect("one office");
         capability.monitor(&observer).expect("permitted");
         capability.into_handle();
     }

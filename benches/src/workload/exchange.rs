@@ -21,16 +21,8 @@ pub fn rows(cores: &'static Cores) -> Vec<Row> {
     let blocking = Row::timed("exchange/ping-pong blocking")
         .across(FLUE, move || flue_threads(cores, block))
         .across(theirs::NAME, move || flue_peer_blocking(cores))
-        .hold(Target {
-            against: Against::BestOf(SPINNING),
-            must: Some(1.2),
-            moonshot: None,
-        })
-        .hold(Target {
-            against: Against::Figure,
-            must: None,
-            moonshot: Some(300.0),
-        });
+        .hold(Target { against: Against::BestOf(SPINNING), must: Some(1.2), moonshot: None })
+        .hold(Target { against: Against::Figure, must: None, moonshot: Some(300.0) });
     let tasks = Row::timed("exchange/ping-pong of tasks")
         .turns(FLUE, flue_tasks)
         .turns(theirs::NAME, flue_peer_tasks);
@@ -38,17 +30,10 @@ pub fn rows(cores: &'static Cores) -> Vec<Row> {
         peers!(
             spinning,
             across,
-            [
-                Std, Crossbeam, Flume, Kanal, Tokio, SegQueue, ArrayQueue, Rtrb
-            ],
+            [Std, Crossbeam, Flume, Kanal, Tokio, SegQueue, ArrayQueue, Rtrb],
             spinning_by(cores)
         ),
-        peers!(
-            blocking,
-            across,
-            [Std, Crossbeam, Flume, Kanal, Tokio],
-            blocking_by(cores)
-        ),
+        peers!(blocking, across, [Std, Crossbeam, Flume, Kanal, Tokio], blocking_by(cores)),
         peers!(tasks, turns, [Flume, Kanal, Tokio], tasks_by()),
         request(),
     ]
@@ -60,31 +45,15 @@ pub fn request() -> Row {
         .turns(FLUE, flue_request)
         .turns(theirs::NAME, flue_peer_request)
         .must(theirs::NAME, 1.0 / 10.0)
-        .hold(Target {
-            against: Against::Figure,
-            must: None,
-            moonshot: Some(30.0),
-        });
-    peers!(
-        row,
-        turns,
-        [Std, Crossbeam, Flume, Kanal, Tokio],
-        request_by()
-    )
+        .hold(Target { against: Against::Figure, must: None, moonshot: Some(30.0) });
+    peers!(row, turns, [Std, Crossbeam, Flume, Kanal, Tokio], request_by())
 }
 
 /// Two processes, each of which may send to the other.
 fn flue_both() -> ([(Table, Handle, Mailbox); 2], [flue_core::RouteGroup; 2]) {
-    let ours::Pair {
-        sender: a,
-        to: b_in_a,
-        receiver: b,
-    } = ours::Pair::new();
+    let ours::Pair { sender: a, to: b_in_a, receiver: b } = ours::Pair::new();
     let a_in_b = b.granted(&a.mailbox, Permissions::SEND);
-    (
-        [(a.table, b_in_a, a.mailbox), (b.table, a_in_b, b.mailbox)],
-        [a.group, b.group],
-    )
+    ([(a.table, b_in_a, a.mailbox), (b.table, a_in_b, b.mailbox)], [a.group, b.group])
 }
 
 fn spin(mailbox: &mut Mailbox) {
@@ -94,20 +63,15 @@ fn spin(mailbox: &mut Mailbox) {
 }
 
 fn block(mailbox: &mut Mailbox) {
-    let Ok(Signal::Message(message)) = mailbox.recv() else {
-        unreachable!("both sides live")
-    };
+    let Ok(Signal::Message(message)) = mailbox.recv() else { unreachable!("both sides live") };
     read_16(message.data());
 }
 
 fn flue_threads(cores: &'static Cores, wait: fn(&mut Mailbox)) -> Window {
     Box::new(move |turns| {
         let ([mut a, mut b], _alive) = flue_both();
-        let send = |table: &Table, to| {
-            table
-                .send(to, &black_box([7; 16]), &[])
-                .expect("room for one")
-        };
+        let send =
+            |table: &Table, to| table.send(to, &black_box([7; 16]), &[]).expect("room for one");
         cores.exchange(
             turns,
             move || {
@@ -124,9 +88,7 @@ fn flue_threads(cores: &'static Cores, wait: fn(&mut Mailbox)) -> Window {
 
 fn flue_peer_both() -> (theirs::Pair, flue_peer::CapabilityHandle) {
     let pair = theirs::Pair::new();
-    let back = pair
-        .receiver
-        .granted(&pair.sender.mailbox, flue_peer::Permissions::SEND);
+    let back = pair.receiver.granted(&pair.sender.mailbox, flue_peer::Permissions::SEND);
     (pair, back)
 }
 
@@ -159,9 +121,7 @@ fn flue_peer_blocking(cores: &'static Cores) -> Window {
         let (a, b) = (&pair.sender, &pair.receiver);
         let wait = |process: &theirs::Process| {
             pollster::block_on(
-                process
-                    .mailbox
-                    .recv(|signal| theirs::show(process.table, signal, read_16)),
+                process.mailbox.recv(|signal| theirs::show(process.table, signal, read_16)),
             )
         };
         cores.exchange(
@@ -216,9 +176,7 @@ fn threads_by<C: Channel>(
 
 /// A runtime on this thread alone.
 pub fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a thread can have a runtime")
+    tokio::runtime::Builder::new_current_thread().build().expect("a thread can have a runtime")
 }
 
 /// Runs `answer` as a task of its own while `ask` is timed.
@@ -249,8 +207,7 @@ fn flue_tasks() -> Window {
             runtime,
             turns,
             {
-                a.0.send(a.1, &black_box([7; 16]), &[])
-                    .expect("room for one");
+                a.0.send(a.1, &black_box([7; 16]), &[]).expect("room for one");
                 let Ok(Signal::Message(message)) = a.2.recv_async().await else {
                     unreachable!("both sides live")
                 };
@@ -262,8 +219,7 @@ fn flue_tasks() -> Window {
                 };
                 read_16(message.data());
                 drop(message);
-                b.0.send(b.1, &black_box([7; 16]), &[])
-                    .expect("room for one");
+                b.0.send(b.1, &black_box([7; 16]), &[]).expect("room for one");
             }
         )
     })
@@ -272,21 +228,14 @@ fn flue_tasks() -> Window {
 fn flue_peer_tasks() -> Window {
     let runtime = runtime();
     let (pair, back) = flue_peer_both();
-    let theirs::Pair {
-        sender: a,
-        to,
-        receiver: b,
-    } = pair;
+    let theirs::Pair { sender: a, to, receiver: b } = pair;
     let (a, b): (&'static _, &'static _) = (Box::leak(Box::new(a)), Box::leak(Box::new(b)));
     Box::new(move |turns| {
         two_tasks!(
             runtime,
             turns,
             {
-                a.table
-                    .send(to, &black_box([7; 16]), &[])
-                    .await
-                    .expect("open");
+                a.table.send(to, &black_box([7; 16]), &[]).await.expect("open");
                 a.mailbox
                     .recv(|signal| theirs::show(a.table, signal, read_16))
                     .await
@@ -297,10 +246,7 @@ fn flue_peer_tasks() -> Window {
                     .recv(|signal| theirs::show(b.table, signal, read_16))
                     .await
                     .expect("alive");
-                b.table
-                    .send(back, &black_box([7; 16]), &[])
-                    .await
-                    .expect("open");
+                b.table.send(back, &black_box([7; 16]), &[]).await.expect("open");
             }
         )
     })
@@ -330,11 +276,7 @@ fn tasks_by<C: Waiting>() -> Window {
 fn flue_request() -> Window {
     Box::new(|turns| {
         let mut pair = ours::Pair::new();
-        let reply = pair
-            .sender
-            .mailbox
-            .export(Permissions::SEND)
-            .expect("the table has room");
+        let reply = pair.sender.mailbox.export(Permissions::SEND).expect("the table has room");
         warm_turns(turns, || {
             pair.send(&black_box([7; 16]), &[reply]);
             let Ok(Signal::Message(request)) = pair.receiver.mailbox.try_recv() else {
@@ -353,9 +295,7 @@ fn flue_request() -> Window {
 
 fn flue_peer_request() -> Window {
     let pair = theirs::Pair::new();
-    let reply = pair
-        .sender
-        .granted(&pair.sender.mailbox, flue_peer::Permissions::SEND);
+    let reply = pair.sender.granted(&pair.sender.mailbox, flue_peer::Permissions::SEND);
     Box::new(move |turns| {
         let (client, server) = (&pair.sender, &pair.receiver);
         warm_turns(turns, || {
@@ -369,10 +309,7 @@ fn flue_peer_request() -> Window {
             });
             let reply_to = request.flatten().expect("it was just sent");
             server.send(reply_to, &black_box([7; 16]), &[]);
-            server
-                .table
-                .dec_ref(reply_to)
-                .expect("this request's own reference");
+            server.table.dec_ref(reply_to).expect("this request's own reference");
             assert!(client.receive(read_16));
         })
     })

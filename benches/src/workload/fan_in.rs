@@ -53,11 +53,7 @@ pub fn flue(cores: &'static Cores, senders: usize) -> Window {
         cores.fan_in(
             ends,
             share(turns, senders),
-            |(table, to)| {
-                table
-                    .send(*to, &black_box([7; 16]), &[])
-                    .expect("the mailbox has room")
-            },
+            |(table, to)| table.send(*to, &black_box([7; 16]), &[]).expect("the mailbox has room"),
             || ours::receive(&mut receiver.mailbox, read_16),
         )
     })
@@ -111,10 +107,6 @@ fn into_one<C: Channel>(
         senders,
         each,
         |sender| C::send(sender, black_box([7; 16])),
-        || {
-            C::try_recv(&mut receiver)
-                .inspect(|item| read_16(item))
-                .is_some()
-        },
+        || C::try_recv(&mut receiver).inspect(|item| read_16(item)).is_some(),
     )
 }

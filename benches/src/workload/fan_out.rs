@@ -23,12 +23,7 @@ pub fn rows() -> Vec<Row> {
             .per(MANY as u64)
             .turns(FLUE, move || flue(half))
             .turns(theirs::NAME, move || flue_peer(half));
-        peers!(
-            row,
-            turns,
-            [Std, Crossbeam, Flume, Kanal, Tokio, SegQueue],
-            fan_out_by(half)
-        )
+        peers!(row, turns, [Std, Crossbeam, Flume, Kanal, Tokio, SegQueue], fan_out_by(half))
     };
     vec![
         half("fan-out/10,000 routes, send", Half::Send).target(Std::NAME, 0.8, 0.5),
@@ -55,18 +50,13 @@ fn flue(half: Half) -> Window {
     let office = PostOffice::new();
     let (sender, receiver) = (ours::Process::new(&office), ours::Process::new(&office));
     let mut mailboxes = receiver.crowd(MANY);
-    let handles: Vec<Handle> = mailboxes
-        .iter()
-        .map(|mailbox| sender.granted(mailbox, Permissions::SEND))
-        .collect();
+    let handles: Vec<Handle> =
+        mailboxes.iter().map(|mailbox| sender.granted(mailbox, Permissions::SEND)).collect();
     Box::new(move |turns| {
         let _alive = &receiver;
         let send = || {
             for &to in &handles {
-                sender
-                    .table
-                    .send(to, &black_box([7; 16]), &[])
-                    .expect("room for one");
+                sender.table.send(to, &black_box([7; 16]), &[]).expect("room for one");
             }
         };
         let drain = || {
@@ -81,9 +71,8 @@ fn flue(half: Half) -> Window {
 fn flue_peer(half: Half) -> Window {
     let office = flue_peer::PostOffice::new();
     let (sender, receiver) = (theirs::Process::new(&office), theirs::Process::new(&office));
-    let mailboxes: Vec<_> = (0..MANY)
-        .map(|_| receiver.group.create_mailbox().expect("the group is alive"))
-        .collect();
+    let mailboxes: Vec<_> =
+        (0..MANY).map(|_| receiver.group.create_mailbox().expect("the group is alive")).collect();
     let handles: Vec<_> = mailboxes
         .iter()
         .map(|mailbox| sender.granted(mailbox, flue_peer::Permissions::SEND))

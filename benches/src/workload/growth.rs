@@ -27,28 +27,16 @@ impl Crowd {
         let office = PostOffice::new();
         let (knowing, known) = (ours::Process::new(&office), ours::Process::new(&office));
         let mailboxes = known.crowd(routes);
-        let handles = mailboxes
-            .iter()
-            .map(|mailbox| knowing.granted(mailbox, Permissions::all()))
-            .collect();
-        Self {
-            knowing,
-            known,
-            mailboxes,
-            handles,
-            turn: 0,
-        }
+        let handles =
+            mailboxes.iter().map(|mailbox| knowing.granted(mailbox, Permissions::all())).collect();
+        Self { knowing, known, mailboxes, handles, turn: 0 }
     }
 
     /// The next of the thousand that are used.
     fn next(&mut self) -> (&ours::Process, &mut Mailbox, Handle) {
         self.turn = (self.turn + 1) % FEW;
         let index = self.turn * (self.mailboxes.len() / FEW);
-        (
-            &self.knowing,
-            &mut self.mailboxes[index],
-            self.handles[index],
-        )
+        (&self.knowing, &mut self.mailboxes[index], self.handles[index])
     }
 }
 
@@ -135,9 +123,8 @@ fn among(crowd: SharedCrowd, routes: usize, operation: Operation) -> Window {
 fn flue_peer_send(routes: usize) -> Window {
     let office = flue_peer::PostOffice::new();
     let (knowing, known) = (theirs::Process::new(&office), theirs::Process::new(&office));
-    let mailboxes: Vec<_> = (0..routes)
-        .map(|_| known.group.create_mailbox().expect("the group is alive"))
-        .collect();
+    let mailboxes: Vec<_> =
+        (0..routes).map(|_| known.group.create_mailbox().expect("the group is alive")).collect();
     let granted = |mailbox| knowing.granted(mailbox, flue_peer::Permissions::SEND);
     let handles: Vec<_> = mailboxes.iter().map(granted).collect();
     let mut turn = 0;

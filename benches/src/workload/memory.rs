@@ -16,9 +16,8 @@ pub fn rows(effort: &Effort) -> Vec<Row> {
     let processes = effort.crowd;
     let bytes = |name: &str| Row::new(format!("memory/{name}"), Unit::Bytes);
     let calls = |name: &str| Row::new(format!("memory/{name}"), Unit::Allocations);
-    let mailbox = bytes("idle mailbox")
-        .figure(FLUE, flue_mailbox)
-        .figure(theirs::NAME, flue_peer_mailbox);
+    let mailbox =
+        bytes("idle mailbox").figure(FLUE, flue_mailbox).figure(theirs::NAME, flue_peer_mailbox);
     let deep = bytes("queued message, in one mailbox")
         .figure(FLUE, flue_deep)
         .figure(theirs::NAME, flue_peer_deep);
@@ -33,28 +32,19 @@ pub fn rows(effort: &Effort) -> Vec<Row> {
         .figure(theirs::NAME, || flue_peer_calls(flue_core::INLINE_BYTES));
     let left = |name: &str, figure: fn(Left) -> f64, shape: &'static str| {
         bytes(name)
-            .figure(FLUE, move || {
-                child(shape, FLUE, processes).map_or(f64::NAN, figure)
-            })
+            .figure(FLUE, move || child(shape, FLUE, processes).map_or(f64::NAN, figure))
             .figure(theirs::NAME, move || {
                 child(shape, theirs::NAME, processes).map_or(f64::NAN, figure)
             })
     };
     vec![
         at_most(
-            peers!(
-                mailbox,
-                figure,
-                [Std, Crossbeam, Flume, Kanal, Tokio],
-                idle_by()
-            ),
+            peers!(mailbox, figure, [Std, Crossbeam, Flume, Kanal, Tokio], idle_by()),
             192.0,
             Some(96.0),
         ),
         at_most(
-            bytes("table entry")
-                .figure(FLUE, flue_entry)
-                .figure(theirs::NAME, flue_peer_entry),
+            bytes("table entry").figure(FLUE, flue_entry).figure(theirs::NAME, flue_peer_entry),
             48.0,
             Some(32.0),
         ),
@@ -66,52 +56,25 @@ pub fn rows(effort: &Effort) -> Vec<Row> {
             Some(256.0),
         ),
         at_most(
-            peers!(
-                deep,
-                figure,
-                [Std, Crossbeam, Flume, Kanal, Tokio],
-                deep_by()
-            ),
+            peers!(deep, figure, [Std, Crossbeam, Flume, Kanal, Tokio], deep_by()),
             72.0,
             Some(64.0),
         ),
         at_most(
-            peers!(
-                wide,
-                figure,
-                [Std, Crossbeam, Flume, Kanal, Tokio],
-                wide_by()
-            ),
+            peers!(wide, figure, [Std, Crossbeam, Flume, Kanal, Tokio], wide_by()),
             256.0,
             Some(64.0),
         ),
         at_most(
-            peers!(
-                small,
-                figure,
-                [Std, Crossbeam, Flume, Kanal, Tokio],
-                calls_by()
-            ),
+            peers!(small, figure, [Std, Crossbeam, Flume, Kanal, Tokio], calls_by()),
             0.0,
             Some(0.0),
         ),
         at_most(inline, 0.0, Some(0.0)),
+        at_most(left("left of a process after a burst", |left| left.heap, BURST), LEFT, None),
+        left("resident, left of a process after a burst", |left| left.resident, BURST),
         at_most(
-            left("left of a process after a burst", |left| left.heap, BURST),
-            LEFT,
-            None,
-        ),
-        left(
-            "resident, left of a process after a burst",
-            |left| left.resident,
-            BURST,
-        ),
-        at_most(
-            left(
-                "left of a process after one by one",
-                |left| left.heap,
-                ONE_BY_ONE,
-            ),
+            left("left of a process after one by one", |left| left.heap, ONE_BY_ONE),
             1.0,
             None,
         ),
@@ -122,11 +85,7 @@ pub fn rows(effort: &Effort) -> Vec<Row> {
 const LEFT: f64 = 64.0 + 64.0 + 2.0;
 
 fn at_most(row: Row, must: f64, moonshot: Option<f64>) -> Row {
-    row.hold(Target {
-        against: Against::Figure,
-        must: Some(must),
-        moonshot,
-    })
+    row.hold(Target { against: Against::Figure, must: Some(must), moonshot })
 }
 
 /// What each of `COUNT` things that `make` makes keeps allocated.
@@ -155,15 +114,9 @@ fn flue_mailbox() -> f64 {
 fn flue_entry() -> f64 {
     let (process, mailboxes) = flue_many();
     let table = process.group.create_table().expect("within the limits");
-    let capabilities: Vec<Capability> = mailboxes
-        .iter()
-        .map(|mailbox| mailbox.capability(Permissions::SEND))
-        .collect();
-    each(|index| {
-        table
-            .insert(&capabilities[index])
-            .expect("within the limits")
-    })
+    let capabilities: Vec<Capability> =
+        mailboxes.iter().map(|mailbox| mailbox.capability(Permissions::SEND)).collect();
+    each(|index| table.insert(&capabilities[index]).expect("within the limits"))
 }
 
 fn flue_process() -> f64 {
@@ -184,18 +137,9 @@ fn flue_deep() -> f64 {
 
 fn flue_wide() -> f64 {
     let (process, mailboxes) = flue_many();
-    let export = |mailbox: &Mailbox| {
-        mailbox
-            .export(Permissions::SEND)
-            .expect("within the limits")
-    };
+    let export = |mailbox: &Mailbox| mailbox.export(Permissions::SEND).expect("within the limits");
     let handles: Vec<_> = mailboxes.iter().map(export).collect();
-    each(|index| {
-        process
-            .table
-            .send(handles[index], &[7; 16], &[])
-            .expect("room for one")
-    })
+    each(|index| process.table.send(handles[index], &[7; 16], &[]).expect("room for one"))
 }
 
 /// What one message allocates, once everything is warm.
@@ -224,25 +168,14 @@ fn flue_peer_mailbox() -> f64 {
 fn flue_peer_entry() -> f64 {
     theirs::settle();
     let office = flue_peer::PostOffice::new();
-    let (table, other) = (
-        flue_peer::Table::new(office.clone()),
-        flue_peer::Table::new(office),
-    );
+    let (table, other) = (flue_peer::Table::new(office.clone()), flue_peer::Table::new(office));
     let group = flue_peer::MailboxGroup::new(&table);
-    let mailboxes: Vec<_> = (0..COUNT)
-        .map(|_| group.create_mailbox().expect("the group is alive"))
-        .collect();
+    let mailboxes: Vec<_> =
+        (0..COUNT).map(|_| group.create_mailbox().expect("the group is alive")).collect();
     let export =
         |mailbox: &flue_peer::Mailbox<'_>| mailbox.export_owned(flue_peer::Permissions::SEND);
-    let mut capabilities: Vec<_> = mailboxes
-        .iter()
-        .map(|mailbox| Some(export(mailbox)))
-        .collect();
-    each(|index| {
-        capabilities[index]
-            .take()
-            .map(|capability| other.import_owned(capability))
-    })
+    let mut capabilities: Vec<_> = mailboxes.iter().map(|mailbox| Some(export(mailbox))).collect();
+    each(|index| capabilities[index].take().map(|capability| other.import_owned(capability)))
 }
 
 fn flue_peer_process() -> f64 {
@@ -259,11 +192,8 @@ fn flue_peer_processes(
     capability: &flue_peer::OwnedCapability,
     count: usize,
 ) -> f64 {
-    let (mut tables, mut groups, mut mailboxes) = (
-        Vec::with_capacity(count),
-        Vec::with_capacity(count),
-        Vec::with_capacity(count),
-    );
+    let (mut tables, mut groups, mut mailboxes) =
+        (Vec::with_capacity(count), Vec::with_capacity(count), Vec::with_capacity(count));
     let ((), of_tables) = heap::of(|| {
         for _ in 0..count {
             let table = flue_peer::Table::new(office.clone());
@@ -274,11 +204,8 @@ fn flue_peer_processes(
     let ((), of_groups) =
         heap::of(|| groups.extend(tables.iter().map(flue_peer::MailboxGroup::new)));
     let ((), of_mailboxes) = heap::of(|| {
-        mailboxes.extend(
-            groups
-                .iter()
-                .map(|group| group.create_mailbox().expect("the group is alive")),
-        )
+        mailboxes
+            .extend(groups.iter().map(|group| group.create_mailbox().expect("the group is alive")))
     });
     (of_tables.bytes + of_groups.bytes + of_mailboxes.bytes) as f64
 }
@@ -293,13 +220,10 @@ fn flue_peer_wide() -> f64 {
     theirs::settle();
     let table = flue_peer::Table::new(flue_peer::PostOffice::new());
     let group = flue_peer::MailboxGroup::new(&table);
-    let mailboxes: Vec<_> = (0..COUNT)
-        .map(|_| group.create_mailbox().expect("the group is alive"))
-        .collect();
+    let mailboxes: Vec<_> =
+        (0..COUNT).map(|_| group.create_mailbox().expect("the group is alive")).collect();
     let export = |mailbox: &flue_peer::Mailbox<'_>| {
-        table
-            .import_owned(mailbox.export_owned(flue_peer::Permissions::SEND))
-            .expect("one office")
+        table.import_owned(mailbox.export_owned(flue_peer::Permissions::SEND)).expect("one office")
     };
     let handles: Vec<_> = mailboxes.iter().map(export).collect();
     each(|index| theirs::now(table.send(handles[index], &[7; 16], &[])).expect("open"))
@@ -356,10 +280,7 @@ fn child(shape: &str, who: &str, processes: usize) -> Option<Left> {
         .ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     let (heap, resident) = text.trim().split_once(' ')?;
-    Some(Left {
-        heap: heap.parse().ok()?,
-        resident: resident.parse().ok()?,
-    })
+    Some(Left { heap: heap.parse().ok()?, resident: resident.parse().ok()? })
 }
 
 /// The burst itself, in the program that was run for it: prints what is left.
@@ -370,11 +291,7 @@ pub fn burst(shape: &str, who: &str, processes: usize) {
         _ => flue_peer_burst(shape, processes),
     };
     let resident = heap::resident().unwrap_or(0) as f64 - before as f64;
-    println!(
-        "{} {}",
-        left / processes as f64,
-        resident / processes as f64
-    );
+    println!("{} {}", left / processes as f64, resident / processes as f64);
 }
 
 fn flue_burst(shape: &str, processes: usize) -> f64 {

@@ -20,9 +20,7 @@ pub fn rows() -> Vec<Row> {
         let row = peers!(
             row,
             turns,
-            [
-                Std, Crossbeam, Flume, Kanal, Tokio, SegQueue, ArrayQueue, Rtrb
-            ],
+            [Std, Crossbeam, Flume, Kanal, Tokio, SegQueue, ArrayQueue, Rtrb],
             copied(size)
         );
         rows.push(match size {
@@ -33,9 +31,7 @@ pub fn rows() -> Vec<Row> {
     }
     rows.push(owned_row("1 KiB", 1024));
     rows.push(
-        owned_row("64 KiB", LARGE)
-            .target(Std::NAME, 1.0, 0.4)
-            .must(theirs::NAME, 1.0 / 40.0),
+        owned_row("64 KiB", LARGE).target(Std::NAME, 1.0, 0.4).must(theirs::NAME, 1.0 / 40.0),
     );
     for count in [1, 4] {
         let known = Row::timed(format!("send/{count} capabilities known"));
@@ -53,15 +49,11 @@ pub fn rows() -> Vec<Row> {
 }
 
 fn small() -> Row {
-    let row = Row::timed("send/16 B")
-        .turns(FLUE, flue_small)
-        .turns(theirs::NAME, flue_peer_small);
+    let row = Row::timed("send/16 B").turns(FLUE, flue_small).turns(theirs::NAME, flue_peer_small);
     peers!(
         row,
         turns,
-        [
-            Std, Crossbeam, Flume, Kanal, Tokio, SegQueue, ArrayQueue, Rtrb
-        ],
+        [Std, Crossbeam, Flume, Kanal, Tokio, SegQueue, ArrayQueue, Rtrb],
         small_by()
     )
     .target(ArrayQueue::NAME, 2.3, 1.5)
@@ -75,9 +67,7 @@ fn owned_row(name: &str, size: usize) -> Row {
     peers!(
         row,
         turns,
-        [
-            Std, Crossbeam, Flume, Kanal, Tokio, SegQueue, ArrayQueue, Rtrb
-        ],
+        [Std, Crossbeam, Flume, Kanal, Tokio, SegQueue, ArrayQueue, Rtrb],
         owned(size)
     )
 }

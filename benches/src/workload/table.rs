@@ -45,14 +45,7 @@ impl Bench {
         let (own, other) = (ours::Process::new(&office), ours::Process::new(&office));
         let capability = other.mailbox.capability(Permissions::all());
         let handle = own.grant(&capability);
-        Self {
-            table: own.table,
-            handle,
-            capability,
-            group: own.group,
-            mailbox: own.mailbox,
-            other,
-        }
+        Self { table: own.table, handle, capability, group: own.group, mailbox: own.mailbox, other }
     }
 
     /// The group of the process that `handle` leads to.
@@ -91,10 +84,7 @@ pub const FLUE_OPERATIONS: &[(&str, Operation)] = &[
         bench.table.release(handle).expect(OK);
     }),
     ("demote + release", |bench| {
-        let handle = bench
-            .table
-            .demote(black_box(bench.handle), Permissions::SEND)
-            .expect(OK);
+        let handle = bench.table.demote(black_box(bench.handle), Permissions::SEND).expect(OK);
         bench.table.release(handle).expect(OK);
     }),
     ("export + release", |bench| {
@@ -102,17 +92,11 @@ pub const FLUE_OPERATIONS: &[(&str, Operation)] = &[
         bench.table.release(handle).expect(OK);
     }),
     ("monitor + demonitor", |bench| {
-        let id = bench
-            .table
-            .monitor(black_box(bench.handle), &bench.mailbox)
-            .expect(OK);
+        let id = bench.table.monitor(black_box(bench.handle), &bench.mailbox).expect(OK);
         assert!(bench.mailbox.demonitor(id));
     }),
     ("link + unlink", |bench| {
-        bench
-            .table
-            .link(black_box(bench.handle), &bench.group)
-            .expect(OK);
+        bench.table.link(black_box(bench.handle), &bench.group).expect(OK);
         assert!(bench.table.unlink(bench.handle, &bench.group).expect(OK));
     }),
 ];
@@ -129,12 +113,7 @@ fn flue_peer_operations() -> [Option<PeerOperation>; 8] {
     use flue_peer::Permissions;
     [
         Some(|pair, _| {
-            black_box(
-                pair.sender
-                    .table
-                    .get_permissions(black_box(pair.to))
-                    .expect(OK),
-            );
+            black_box(pair.sender.table.get_permissions(black_box(pair.to)).expect(OK));
         }),
         Some(|pair, _| {
             let forged = flue_peer::CapabilityHandle(black_box(pair.to.0 ^ 1 << 40));
@@ -145,19 +124,11 @@ fn flue_peer_operations() -> [Option<PeerOperation>; 8] {
             pair.sender.table.dec_ref(pair.to).expect(OK);
         }),
         Some(|pair, capability| {
-            let handle = pair
-                .sender
-                .table
-                .import_owned(capability.clone())
-                .expect(OK);
+            let handle = pair.sender.table.import_owned(capability.clone()).expect(OK);
             pair.sender.table.dec_ref(handle).expect(OK);
         }),
         Some(|pair, _| {
-            let handle = pair
-                .sender
-                .table
-                .demote(black_box(pair.to), Permissions::SEND)
-                .expect(OK);
+            let handle = pair.sender.table.demote(black_box(pair.to), Permissions::SEND).expect(OK);
             pair.sender.table.dec_ref(handle).expect(OK);
         }),
         Some(|pair, _| {
@@ -165,28 +136,15 @@ fn flue_peer_operations() -> [Option<PeerOperation>; 8] {
         }),
         None,
         Some(|pair, _| {
-            pair.sender
-                .table
-                .link(black_box(pair.to), pair.sender.group)
-                .expect(OK);
-            pair.sender
-                .table
-                .unlink(pair.to, pair.sender.group)
-                .expect(OK);
+            pair.sender.table.link(black_box(pair.to), pair.sender.group).expect(OK);
+            pair.sender.table.unlink(pair.to, pair.sender.group).expect(OK);
         }),
     ]
 }
 
 fn flue_peer_window(operation: PeerOperation) -> Window {
     let mut pair = theirs::Pair::new();
-    let capability = pair
-        .receiver
-        .mailbox
-        .export_owned(flue_peer::Permissions::all());
-    pair.to = pair
-        .sender
-        .table
-        .import_owned(capability.clone())
-        .expect(OK);
+    let capability = pair.receiver.mailbox.export_owned(flue_peer::Permissions::all());
+    pair.to = pair.sender.table.import_owned(capability.clone()).expect(OK);
     Box::new(move |turns| warm_turns(turns, || operation(&pair, &capability)))
 }

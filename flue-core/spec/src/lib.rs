@@ -198,6 +198,9 @@ impl Spec {
             return Err(CreateError::Dead);
         }
         within(self.mailboxes_of(group), self.limits.routes_per_group)?;
+        if self.own_used(table) > self.limits.handles_per_table as usize {
+            return Err(CreateError::LimitReached); // It took over what mailboxes left behind.
+        }
         let slots = self.table_capacity(table) + limits.handles as usize;
         if self.storage.is_some_and(|storage| slots > storage) {
             return Err(CreateError::LimitReached);
@@ -353,11 +356,15 @@ impl Spec {
     /// Whether the table has a slot of its own left. In use are those of entries, also of ones
     /// whose mailbox is gone with its share, and one for each monitor's down (rule K6).
     fn own_slot(&self, table: Table) -> Result<(), TableError> {
+        let used = self.own_used(table);
+        if used < self.limits.handles_per_table as usize { Ok(()) } else { Err(TableError::Full) }
+    }
+
+    fn own_used(&self, table: Table) -> usize {
         let is_own = |e: &&Entry| e.payer.is_none_or(|payer| !self.mailboxes[payer].owned);
         let entries = self.tables[table].entries.values().filter(is_own).count();
         let monitors = self.mailboxes_on(table).map(|mailbox| self.monitors(mailbox).count());
-        let used = entries + monitors.sum::<usize>();
-        if used < self.limits.handles_per_table as usize { Ok(()) } else { Err(TableError::Full) }
+        entries + monitors.sum::<usize>()
     }
 
     fn free_if_unreferenced(&mut self, table: Table, handle: Handle) {

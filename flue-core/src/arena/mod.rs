@@ -420,7 +420,8 @@ mod grow {
                 let fresh = memory::allocate::<Segment<T>>(1 << page, Segment::hollow)
                     .map_err(|memory::Refused| Full::Memory)?;
                 // Release pairs with the acquire loads of `segment` and `slot`.
-                let set = self.pages[page].compare_exchange(ptr::null_mut(), fresh, AcqRel, Acquire);
+                let set =
+                    self.pages[page].compare_exchange(ptr::null_mut(), fresh, AcqRel, Acquire);
                 if set.is_err() {
                     // SAFETY: allocated above, never published.
                     unsafe { memory::free(fresh, 1 << page) };

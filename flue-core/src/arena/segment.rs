@@ -25,11 +25,11 @@
 //! Lock-free; see the arena.
 
 use crate::reclaim::Pin;
-use crate::twin::{self, Twin};
 use crate::sync::atomic::{
     AtomicPtr, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
 };
+use crate::twin::{self, Twin};
 use core::ptr;
 
 /// Slots of a segment: half a word's bits, so that places are shifts.
@@ -72,7 +72,11 @@ impl<T: Slot> Segment<T> {
     /// The header of slots that exist already, the first `count` of which may be claimed.
     pub(super) fn over(slots: *mut T, count: usize) -> Self {
         let free = if count >= SLOTS { ALL } else { (1 << count) - 1 };
-        Self { free: AtomicUsize::new(free), slots: AtomicPtr::new(slots), floor: AtomicUsize::new(0) }
+        Self {
+            free: AtomicUsize::new(free),
+            slots: AtomicPtr::new(slots),
+            floor: AtomicUsize::new(0),
+        }
     }
 
     pub(super) fn is_hollow(&self) -> bool {
@@ -184,6 +188,9 @@ pub(crate) mod memory {
         for n in 0..count {
             // SAFETY: made by `allocate`, dropped once.
             unsafe { memory.add(n).drop_in_place() };
+        }
+        if crate::twin::is(crate::twin::Twin::Unpinned) {
+            return; // Kept, so that who looks at it too late may say so.
         }
         // SAFETY: the same layout was computed for the allocation, so it exists.
         unsafe { dealloc(memory.cast(), Layout::array::<T>(count).unwrap_unchecked()) };

@@ -201,7 +201,8 @@ mod growing {
 
         /// Gives back all further slots, if none is claimed.
         pub(crate) fn clear(&self, pin: &Pin) {
-            if !crate::reclaim::RECLAIMS || self.rest().is_none_or(Arena::is_wired) || !self.seal() {
+            if !crate::reclaim::RECLAIMS || self.rest().is_none_or(Arena::is_wired) || !self.seal()
+            {
                 return;
             }
             let rest = self.rest.swap(ptr::null_mut(), AcqRel);

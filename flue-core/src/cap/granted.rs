@@ -66,7 +66,10 @@ mod tests {
         for held in (0..8).map(Permissions::from_bits_retain) {
             let reference =
                 Reference { route: Address::NOWHERE, group: Address::NOWHERE, permissions: held };
-            assert_eq!(Granted::<Send>::check(reference).is_some(), held.contains(Permissions::SEND));
+            assert_eq!(
+                Granted::<Send>::check(reference).is_some(),
+                held.contains(Permissions::SEND)
+            );
             let link = held.contains(Permissions::MONITOR) && held.contains(Permissions::KILL);
             assert_eq!(Granted::<Link>::check(reference).is_some(), link);
             for kept in (0..16).map(Permissions::from_bits_retain) {

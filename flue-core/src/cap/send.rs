@@ -65,7 +65,13 @@ fn rest(place: Option<Owned>) -> Payload {
 
 impl Table {
     /// The checks of rule S1 that come before the mailbox.
-    fn check(&self, to: Handle, bytes: usize, most: usize, attach: &[Handle]) -> Result<Checked<'_>, SendError> {
+    fn check(
+        &self,
+        to: Handle,
+        bytes: usize,
+        most: usize,
+        attach: &[Handle],
+    ) -> Result<Checked<'_>, SendError> {
         let view = self.view();
         if view.is_sealed() {
             return Err(SendError::Dead);
@@ -126,7 +132,10 @@ impl Table {
             }
             let target = view.lookup(to).ok_or(SendError::InvalidHandle)?;
             let granted = Granted::check(target).ok_or(SendError::PermissionDenied)?;
-            return view.office.deliver_inline(Some(view), &granted, data).map_err(|refused| refused.error);
+            return view
+                .office
+                .deliver_inline(Some(view), &granted, data)
+                .map_err(|refused| refused.error);
         }
         self.send_slowly(to, data, attach)
     }
@@ -145,7 +154,12 @@ impl Table {
     ///
     /// # Progress
     /// Lock-free.
-    pub fn send_payload(&self, to: Handle, payload: Payload, attach: &[Handle]) -> Result<(), RejectedPayload> {
+    pub fn send_payload(
+        &self,
+        to: Handle,
+        payload: Payload,
+        attach: &[Handle],
+    ) -> Result<(), RejectedPayload> {
         let most = self.post_office().most_bytes(false);
         with_payload(payload, |letter| {
             let checked = self.check(to, letter.len(), most, attach)?;
@@ -238,7 +252,12 @@ fn poll_payload(
 }
 
 impl Capability {
-    fn check(&self, bytes: usize, most: usize, attach: &[&Capability]) -> Result<Checked<'_>, SendError> {
+    fn check(
+        &self,
+        bytes: usize,
+        most: usize,
+        attach: &[&Capability],
+    ) -> Result<Checked<'_>, SendError> {
         let office = self.post_office();
         if attach.iter().any(|capability| capability.post_office() != office) {
             return Err(SendError::PostOfficeMismatch);
@@ -267,7 +286,11 @@ impl Capability {
     ///
     /// # Errors
     /// As [`send`](Self::send); the payload is handed back.
-    pub fn send_payload(&self, payload: Payload, attach: &[&Capability]) -> Result<(), RejectedPayload> {
+    pub fn send_payload(
+        &self,
+        payload: Payload,
+        attach: &[&Capability],
+    ) -> Result<(), RejectedPayload> {
         let most = self.post_office().most_bytes(false);
         with_payload(payload, |letter| {
             let checked = self.check(letter.len(), most, attach)?;

@@ -44,7 +44,8 @@ use core::fmt;
 use core::ptr::NonNull;
 
 /// Entries that lie in the table slot itself.
-pub(crate) const FIRST_ENTRIES: usize = if crate::sync::MODEL || cfg!(not(feature = "alloc")) { 1 } else { 4 };
+pub(crate) const FIRST_ENTRIES: usize =
+    if crate::sync::MODEL || cfg!(not(feature = "alloc")) { 1 } else { 4 };
 
 pub(crate) type Entries = Small<Entry, FIRST_ENTRIES>;
 
@@ -113,6 +114,11 @@ impl TableSlot {
     /// Adds a mailbox's share to the capacity, if storage is not fixed below it.
     pub(crate) fn add_share(&self, handles: u32, most: u32) -> bool {
         let own = self.limit.load(Relaxed);
+        // What closed mailboxes left behind is the table's own: one that is above
+        // its limit by that gets no more of it.
+        if self.used.load(Relaxed) > own {
+            return false;
+        }
         let mut shares = self.shares.load(Relaxed);
         loop {
             let Some(sum) = shares.checked_add(handles) else { return false };
@@ -241,7 +247,13 @@ impl<'t> View<'t> {
 
     /// Puts a capability into the claimed slot `index`, or finds it there
     /// already, in which case the slot was not used (rule P4).
-    pub(crate) fn admit(self, index: u32, reference: Reference, payer: Address, by: By) -> Admitted {
+    pub(crate) fn admit(
+        self,
+        index: u32,
+        reference: Reference,
+        payer: Address,
+        by: By,
+    ) -> Admitted {
         let (family, key) = (self.family(), Key::of(reference));
         // SAFETY: claimed by the caller.
         let entry = unsafe { self.slot.entries.slot(index) };
@@ -580,7 +592,11 @@ impl Table {
     /// # Errors
     /// `Dead`; `InvalidHandle`, also if the process has no reference of its own.
     pub fn release(&self, handle: Handle) -> Result<(), TableError> {
-        if self.unsealed()?.lower(handle, By::Own) { Ok(()) } else { Err(TableError::InvalidHandle) }
+        if self.unsealed()?.lower(handle, By::Own) {
+            Ok(())
+        } else {
+            Err(TableError::InvalidHandle)
+        }
     }
 
     /// A capability to the same route with only `permissions`, which must all

@@ -103,7 +103,11 @@ impl Office {
     }
 
     /// The channel of a route, and its index, if the route is open.
-    pub(crate) fn channel_of<'p>(&'p self, pin: &'p Pin, route: Address) -> Option<(u32, &'p Channel)> {
+    pub(crate) fn channel_of<'p>(
+        &'p self,
+        pin: &'p Pin,
+        route: Address,
+    ) -> Option<(u32, &'p Channel)> {
         let slot = self.route(route)?;
         let index = slot.channel.load(Acquire);
         let channel = self.channels.peek(pin, index)?;
@@ -201,7 +205,13 @@ impl Office {
     /// There was no node; but that counts only if there is room (rule S1).
     #[cold]
     #[inline(never)]
-    fn no_node(&self, route: &Route, address: Address, group: Address, refused: Exhausted) -> Undelivered {
+    fn no_node(
+        &self,
+        route: &Route,
+        address: Address,
+        group: Address,
+        refused: Exhausted,
+    ) -> Undelivered {
         if !self.is_open(address, group) {
             return SendError::Closed.into();
         }
@@ -216,7 +226,12 @@ impl Office {
 
     /// One message's room.
     #[inline(always)]
-    fn charge_message(&self, route: &Route, address: Address, group: Address) -> Result<(), SendError> {
+    fn charge_message(
+        &self,
+        route: &Route,
+        address: Address,
+        group: Address,
+    ) -> Result<(), SendError> {
         let bound = route.bound.load(Relaxed);
         match route.credit.raise(address.generation, 1, |used| is_below(used, bound)) {
             Ok(()) => Ok(()),
@@ -237,7 +252,12 @@ impl Office {
     /// The bound is only published now and then: looks at what was received.
     #[cold]
     #[inline(never)]
-    fn charge_exactly(&self, route: &Route, address: Address, group: Address) -> Result<(), SendError> {
+    fn charge_exactly(
+        &self,
+        route: &Route,
+        address: Address,
+        group: Address,
+    ) -> Result<(), SendError> {
         if !self.is_open(address, group) {
             return Err(SendError::Closed);
         }
@@ -273,7 +293,8 @@ impl Office {
             if sender.is_some_and(View::is_sealed) {
                 return Err(SendError::Dead);
             }
-            let group_lives = fate.life.is(target.group.generation) || twin::is(Twin::GroupUnchecked);
+            let group_lives =
+                fate.life.is(target.group.generation) || twin::is(Twin::GroupUnchecked);
             if !route.life.is(target.route.generation) || !group_lives {
                 return Err(SendError::Closed);
             }
@@ -466,7 +487,12 @@ struct Reserved<'r> {
 }
 
 impl<'r> Reserved<'r> {
-    fn new(office: &'r Office, sender: Option<View<'r>>, route: &'r Route, address: Address) -> Self {
+    fn new(
+        office: &'r Office,
+        sender: Option<View<'r>>,
+        route: &'r Route,
+        address: Address,
+    ) -> Self {
         Self {
             office,
             sender,
@@ -506,7 +532,8 @@ impl<'r> Reserved<'r> {
         if !route.life.is(generation) {
             return Err(SendError::Closed); // Then `life` is its mailbox's no more.
         }
-        let full = |refused| if refused == NoCredit::Stale { SendError::Closed } else { SendError::Full };
+        let full =
+            |refused| if refused == NoCredit::Stale { SendError::Closed } else { SendError::Full };
         let fits = |used: u32| used.checked_add(bytes).is_some_and(|sum| sum <= limits.bytes);
         // Looked at before anything is taken: giving back wakes who waits for
         // it, and a sender that waits would wake itself for ever.
@@ -557,7 +584,9 @@ impl<'r> Reserved<'r> {
                     content.holds = Holds::Attachments;
                     content.attached = references.len() as u8;
                     let mut attachments = [MaybeUninit::uninit(); ATTACHMENTS];
-                    for (place, (reference, slot)) in attachments.iter_mut().zip(references.iter().zip(slots)) {
+                    for (place, (reference, slot)) in
+                        attachments.iter_mut().zip(references.iter().zip(slots))
+                    {
                         place.write(Attachment { reference: *reference, slot: *slot });
                     }
                     content.body.attachments = attachments;

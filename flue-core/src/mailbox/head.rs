@@ -166,7 +166,12 @@ impl Head {
     #[inline(always)]
     fn push(&self, seen: Word, next: Word) -> Option<Pushed> {
         // Release: Ordering 1. What Ordering 2 needs, `look` has acquired.
-        match self.0.compare_exchange(seen.0, next.0, twin::unless(Twin::PushUnreleased, Release), Relaxed) {
+        match self.0.compare_exchange(
+            seen.0,
+            next.0,
+            twin::unless(Twin::PushUnreleased, Release),
+            Relaxed,
+        ) {
             Ok(_) if seen.is_sleeping() => Some(Pushed::Sleeping),
             Ok(_) => Some(Pushed::Seen),
             Err(_) => None,
@@ -184,7 +189,8 @@ impl Head {
     /// Wakes up. Only the receiver calls this; what it returns is to be taken.
     pub(crate) fn rouse(&self) -> Word {
         let mut seen = self.look();
-        while let Err(now) = self.0.compare_exchange_weak(seen.0, seen.roused().0, AcqRel, Acquire) {
+        while let Err(now) = self.0.compare_exchange_weak(seen.0, seen.roused().0, AcqRel, Acquire)
+        {
             seen = Word(now);
         }
         seen.roused()
@@ -196,7 +202,8 @@ impl Head {
         let mut seen = self.look();
         loop {
             let closed = seen.with(Element::NONE).roused();
-            let closed = if twin::is(Twin::CloseKeepsVersion) { closed } else { closed.next_version() };
+            let closed =
+                if twin::is(Twin::CloseKeepsVersion) { closed } else { closed.next_version() };
             match self.0.compare_exchange_weak(seen.0, closed.0, AcqRel, Acquire) {
                 Ok(_) => return seen.newest(),
                 Err(now) => seen = Word(now),

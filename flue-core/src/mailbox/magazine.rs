@@ -51,12 +51,12 @@ pub(crate) use stocked::Magazine;
 mod stocked {
     use super::*;
     use crate::bits::Field;
-    use crate::sync::each_new;
-    use crate::twin::{self, Twin};
     use crate::sync::atomic::{
         AtomicU32, AtomicUsize,
         Ordering::{AcqRel, Acquire, Relaxed, Release},
     };
+    use crate::sync::each_new;
+    use crate::twin::{self, Twin};
 
     const FULL: Field = Field::lowest(MAGAZINE as u32);
     const FILLING: Field = Field::above(FULL, 1);
@@ -134,8 +134,11 @@ mod stocked {
             let mut seen = self.word.load(Relaxed);
             loop {
                 let stocked = FULL.set(FILLING.set(seen, 0), FULL.get(seen) | filled);
-                let stocked =
-                    if twin::is(Twin::MagazineKeepsVersion) { stocked } else { VERSION.advance(stocked) };
+                let stocked = if twin::is(Twin::MagazineKeepsVersion) {
+                    stocked
+                } else {
+                    VERSION.advance(stocked)
+                };
                 // Release: Ordering 1.
                 match self.word.compare_exchange_weak(seen, stocked, Release, Relaxed) {
                     Ok(_) => return,

@@ -143,10 +143,10 @@ impl Mailbox {
         let channel_at = office.channels.claim().inspect_err(unroute).inspect_err(unshare)?;
         let enrolled = if office.is_fixed() { Ok(0) } else { group.slot().route_roster.add(index) };
         let unchannel = |_: &_| office.channels.give_back(channel_at);
-        let position =
-            enrolled.inspect_err(unchannel).inspect_err(unroute).inspect_err(unshare)?;
+        let position = enrolled.inspect_err(unchannel).inspect_err(unroute).inspect_err(unshare)?;
         // SAFETY: both were claimed just now, and are kept until the drop.
-        let (route, channel) = unsafe { (office.routes.slot(index), office.channels.slot(channel_at)) };
+        let (route, channel) =
+            unsafe { (office.routes.slot(index), office.channels.slot(channel_at)) };
         channel.open(group.address(), table.number(), limits);
         let generation = route.life.next();
         route.channel.store(channel_at, Relaxed);
@@ -167,7 +167,8 @@ impl Mailbox {
             pending: Element::NONE,
             front: None,
             marker: Element::NONE,
-            stride: (limits.messages / 4 + 1).next_power_of_two() / 2 - u32::from(limits.messages >= 4),
+            stride: (limits.messages / 4 + 1).next_power_of_two() / 2
+                - u32::from(limits.messages >= 4),
             down: ReceivedDown::NONE,
             counted: Element::NONE,
             lent: None,

@@ -418,7 +418,8 @@ impl Mailbox {
             self.post_office().nodes.slot(node).read(|content| {
                 let count = usize::from(content.attached);
                 let mut all = [None; ATTACHMENTS];
-                for (place, attachment) in all.iter_mut().zip(&content.body.attachments).take(count) {
+                for (place, attachment) in all.iter_mut().zip(&content.body.attachments).take(count)
+                {
                     *place = Some(attachment.assume_init());
                 }
                 (all, count, content.next)

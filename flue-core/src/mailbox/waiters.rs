@@ -122,7 +122,9 @@ impl SendWait {
         }
         for last in [false, true] {
             match attempt() {
-                Err(Undelivered { error: SendError::Full, exhausted: false }) if last => return Poll::Pending,
+                Err(Undelivered { error: SendError::Full, exhausted: false }) if last => {
+                    return Poll::Pending;
+                }
                 Err(Undelivered { error: SendError::Full, exhausted: false }) => {
                     if let Err(error) = self.wait(cx, office, route, needs) {
                         self.leave(false);
@@ -140,7 +142,13 @@ impl SendWait {
 
     /// Waits in the line, at the old place if there is one. The caller tries
     /// once more after this.
-    fn wait(&mut self, cx: &Context<'_>, office: &PostOffice, route: Address, needs: Needs) -> Result<(), SendError> {
+    fn wait(
+        &mut self,
+        cx: &Context<'_>,
+        office: &PostOffice,
+        route: Address,
+        needs: Needs,
+    ) -> Result<(), SendError> {
         let pin = office.pin();
         let Some((at, channel)) = office.channel_of(&pin, route) else { return Ok(()) };
         let limits = channel.limits();
@@ -192,7 +200,12 @@ impl SendWait {
 }
 
 impl InLine {
-    fn join(office: &PostOffice, at: u32, channel: &Channel, route: Address) -> Result<Self, SendError> {
+    fn join(
+        office: &PostOffice,
+        at: u32,
+        channel: &Channel,
+        route: Address,
+    ) -> Result<Self, SendError> {
         if !channel.acquire() {
             return Err(SendError::Closed);
         }
@@ -246,7 +259,11 @@ impl fmt::Debug for SendWait {
 
 impl Office {
     /// The senders that may wait for `route`, whose channel is at `index`.
-    fn waiters_of<'p>(&'p self, pin: &'p Pin, index: u32) -> impl Iterator<Item = (u32, &'p Waiter)> {
+    fn waiters_of<'p>(
+        &'p self,
+        pin: &'p Pin,
+        index: u32,
+    ) -> impl Iterator<Item = (u32, &'p Waiter)> {
         let all = self.is_fixed().then(|| self.waiters.each(pin)).into_iter().flatten();
         let channel = if self.is_fixed() { None } else { self.channels.peek(pin, index) };
         let listed = channel.into_iter().flat_map(|channel| channel.waiters.each(pin));
@@ -254,10 +271,17 @@ impl Office {
     }
 
     /// The first in the line that is Waiting.
-    fn first_waiting<'p>(&'p self, pin: &'p Pin, route: Address, channel: u32) -> Option<(u32, &'p Waiter)> {
+    fn first_waiting<'p>(
+        &'p self,
+        pin: &'p Pin,
+        route: Address,
+        channel: u32,
+    ) -> Option<(u32, &'p Waiter)> {
         let next = self.channels.peek(pin, channel)?.tickets.load(Acquire);
         self.waiters_of(pin, channel)
-            .filter(|(_, waiter)| waiter.state.load(Acquire) == WAITING && waiter.route.load() == route)
+            .filter(|(_, waiter)| {
+                waiter.state.load(Acquire) == WAITING && waiter.route.load() == route
+            })
             .max_by_key(|(_, waiter)| next.wrapping_sub(waiter.ticket.load(Acquire))) // The oldest.
     }
 
@@ -296,7 +320,8 @@ impl Office {
     /// Room was made without a receive: wakes a sender if one waits.
     pub(crate) fn room_made(&self, route: Address) {
         let pin = self.pin();
-        let awaited = self.channel_of(&pin, route).is_some_and(|(_, channel)| channel.received.is_awaited());
+        let awaited =
+            self.channel_of(&pin, route).is_some_and(|(_, channel)| channel.received.is_awaited());
         drop(pin);
         if awaited {
             self.wake_sender(route);
@@ -304,7 +329,13 @@ impl Office {
     }
 
     /// Wakes every waiting sender of a route that is over.
-    pub(crate) fn wake_senders(&self, pin: &Pin, route: Address, channel: u32, panics: &mut Panics) {
+    pub(crate) fn wake_senders(
+        &self,
+        pin: &Pin,
+        route: Address,
+        channel: u32,
+        panics: &mut Panics,
+    ) {
         for (record, waiter) in self.waiters_of(pin, channel) {
             if waiter.route.load() == route && waiter.state.load(Acquire) != VACANT {
                 // Notified or not: it must look. It may be somebody else by now,

@@ -267,9 +267,9 @@ impl Drop for WakeSlot {
 #[cfg(all(test, not(loom), feature = "std"))]
 mod tests {
     use super::*;
+    use crate::sync::atomic::{AtomicU32, Ordering::SeqCst};
     use alloc::sync::Arc;
     use alloc::task::Wake;
-    use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
     struct Count(AtomicU32);
 

@@ -3,8 +3,8 @@
 #![allow(dead_code, reason = "each test binary uses a part of this")]
 
 use flue_core::{
-    DownReason, Mailbox, MailboxLimits, MonitorId, OwnedSignal, PostOffice, RouteGroup, Signal, Table,
-    TryRecvError,
+    DownReason, Mailbox, MailboxLimits, MonitorId, OwnedSignal, PostOffice, RouteGroup, Signal,
+    Table, TryRecvError,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};

@@ -37,14 +37,10 @@ impl Attempt {
             Self::Link => ("link with the supervisor", denied),
             Self::Monitor => ("monitor the supervisor", denied),
             Self::Widen => ("widen a capability", denied),
-            Self::Forge => (
-                "send through forged handles",
-                SendError::InvalidHandle.to_string(),
-            ),
-            Self::Attach => (
-                "attach a forged handle",
-                SendError::InvalidAttachment { index: 0 }.to_string(),
-            ),
+            Self::Forge => ("send through forged handles", SendError::InvalidHandle.to_string()),
+            Self::Attach => {
+                ("attach a forged handle", SendError::InvalidAttachment { index: 0 }.to_string())
+            }
             Self::AnswerDead => ("answer after being killed", SendError::Dead.to_string()),
         }
     }
@@ -68,10 +64,7 @@ impl Attempts {
         let denied = TableError::PermissionDenied;
         attempts.record(Attempt::Kill, table.kill(target) == Err(denied));
         attempts.record(Attempt::Link, table.link(target, group) == Err(denied));
-        attempts.record(
-            Attempt::Monitor,
-            table.monitor(target, mailbox) == Err(denied),
-        );
+        attempts.record(Attempt::Monitor, table.monitor(target, mailbox) == Err(denied));
         let wider = Permissions::SEND | Permissions::KILL;
         attempts.record(Attempt::Widen, table.demote(target, wider) == Err(denied));
         // A handle is an integer: here is every one that is one bit off.

@@ -23,12 +23,7 @@ impl Progress {
             let style = ProgressStyle::with_template("{bar:40} {pos}/{len} files, {eta} to go");
             ProgressBar::new(total).with_style(style.expect("the template is well formed"))
         });
-        Self {
-            bar,
-            total,
-            done: 0,
-            next_line: Instant::now() + BETWEEN_LINES,
-        }
+        Self { bar, total, done: 0, next_line: Instant::now() + BETWEEN_LINES }
     }
 
     /// One more file is done with.

@@ -81,13 +81,7 @@ impl Supervisor {
         let office = PostOffice::with_limits(limits);
         let process = Process::new(&office)?;
         let total = tree.files.len() as u64;
-        let file = |(number, path)| File {
-            number,
-            path,
-            bytes: 0,
-            fault: None,
-            deaths: 0,
-        };
+        let file = |(number, path)| File { number, path, bytes: 0, fault: None, deaths: 0 };
         let mut supervisor = Self {
             reports: process.capability(Permissions::SEND),
             selector: Selector::new(),
@@ -114,8 +108,7 @@ impl Supervisor {
     /// Counts everything and leaves no worker behind.
     pub fn run(mut self) -> Result<Tally, Box<dyn Error>> {
         let (files, workers) = (self.queue.len(), self.plan.workers);
-        self.progress
-            .note(&format!("{files} files, {workers} workers"));
+        self.progress.note(&format!("{files} files, {workers} workers"));
         for _ in 0..workers.min(files) {
             self.start_worker()?;
         }
@@ -186,9 +179,7 @@ impl Supervisor {
     fn listen(&mut self) -> Result<(), Box<dyn Error>> {
         let (patience, leaving) = (self.plan.patience, self.leaving);
         let workers = self.workers.iter();
-        let deadline = workers
-            .filter_map(|worker| worker.deadline(patience, leaving))
-            .min();
+        let deadline = workers.filter_map(|worker| worker.deadline(patience, leaving)).min();
         let mut mailboxes = vec![self.process.mailbox()];
         mailboxes.extend(self.workers.iter_mut().map(|worker| &mut worker.desk));
         let ready = match deadline {
@@ -263,8 +254,7 @@ impl Supervisor {
             }
             Heard::Nonsense => {
                 let number = worker.number;
-                self.progress
-                    .note(&format!("worker {number} talks nonsense and is killed"));
+                self.progress.note(&format!("worker {number} talks nonsense and is killed"));
                 worker.kill(&self.process, State::Over)?;
             }
             Heard::Down(reason) => self.bury(index, reason)?,
@@ -308,11 +298,7 @@ impl Supervisor {
         for file in worker.owed.into_iter().rev() {
             self.queue.push_front(file);
         }
-        if self.leaving {
-            Ok(())
-        } else {
-            self.start_worker()
-        }
+        if self.leaving { Ok(()) } else { self.start_worker() }
     }
 
     /// Tells the workers to leave, hears the last of them and what their

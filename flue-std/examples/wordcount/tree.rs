@@ -40,11 +40,7 @@ impl Tree {
             .filter_entry(|entry| entry.file_name() != ".git")
             .sort_by_file_name(Ord::cmp)
             .build();
-        let mut tree = Self {
-            files: Vec::new(),
-            links: 0,
-            unreadable: Vec::new(),
-        };
+        let mut tree = Self { files: Vec::new(), links: 0, unreadable: Vec::new() };
         for entry in walk {
             match entry {
                 Ok(entry) => match entry.file_type() {
@@ -77,10 +73,7 @@ pub fn read(path: &Path, spare: usize) -> io::Result<Vec<u8>> {
 }
 
 fn too_large() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::FileTooLarge,
-        format!("larger than {} MiB", MOST_BYTES >> 20),
-    )
+    io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {} MiB", MOST_BYTES >> 20))
 }
 
 /// A path for people: what is not text, or would act on a terminal, is escaped.

@@ -46,11 +46,7 @@ impl<'a> Task<'a> {
     pub fn decode(message: &'a [u8]) -> Option<Self> {
         let (&order, message) = message.split_last()?;
         let (text, number) = message.split_last_chunk()?;
-        Some(Self {
-            order: Order::decode(order)?,
-            number: u64::from_le_bytes(*number),
-            text,
-        })
+        Some(Self { order: Order::decode(order)?, number: u64::from_le_bytes(*number), text })
     }
 }
 

@@ -199,9 +199,7 @@ impl CapabilityExt for Capability {
         attach: &[&Capability],
         timeout: Duration,
     ) -> Result<(), SendTimeoutError> {
-        send_until(deadline_after(timeout), |cx, line| {
-            self.poll_send(cx, line, data, attach)
-        })
+        send_until(deadline_after(timeout), |cx, line| self.poll_send(cx, line, data, attach))
     }
 
     fn send_deadline(
@@ -210,9 +208,7 @@ impl CapabilityExt for Capability {
         attach: &[&Capability],
         deadline: Instant,
     ) -> Result<(), SendTimeoutError> {
-        send_until(Some(deadline), |cx, line| {
-            self.poll_send(cx, line, data, attach)
-        })
+        send_until(Some(deadline), |cx, line| self.poll_send(cx, line, data, attach))
     }
 
     fn send_async(
@@ -231,9 +227,7 @@ impl CapabilityExt for Capability {
     ) -> Result<(), RejectedPayload> {
         let mut parcel = Parcel::new(payload);
         wait(|cx| {
-            parcel.poll(cx, |cx, line, payload| {
-                self.poll_send_payload(cx, line, payload, attach)
-            })
+            parcel.poll(cx, |cx, line, payload| self.poll_send_payload(cx, line, payload, attach))
         })
     }
 
@@ -266,9 +260,7 @@ impl CapabilityExt for Capability {
     ) -> impl Future<Output = Result<(), RejectedPayload>> + Send {
         let mut parcel = Parcel::new(payload);
         poll_fn(move |cx| {
-            parcel.poll(cx, |cx, line, payload| {
-                self.poll_send_payload(cx, line, payload, attach)
-            })
+            parcel.poll(cx, |cx, line, payload| self.poll_send_payload(cx, line, payload, attach))
         })
     }
 }
