@@ -76,12 +76,6 @@ impl Group {
     }
 }
 
-impl Group {
-    pub(crate) fn refs_now(&self) -> u32 {
-        self.refs.load(Relaxed)
-    } // DEBUG
-}
-
 impl Slot for Group {
     const NEAR: usize = if crate::sync::MODEL { 1 } else { 4 };
 

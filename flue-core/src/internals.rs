@@ -140,6 +140,7 @@ impl Slots {
             self.arena.peek(&pin, index)?
         };
         meanwhile();
+        std::eprintln!("DBG {}", slot.is_gone.load(unmodelled::Ordering::SeqCst));
         Some(!slot.is_gone.load(unmodelled::Ordering::SeqCst))
     }
 }

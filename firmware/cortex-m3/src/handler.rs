@@ -22,13 +22,8 @@ pub enum Action {
 }
 
 impl Action {
-    pub const ALL: [Action; 5] = [
-        Action::Send,
-        Action::SendCapability,
-        Action::Receive,
-        Action::Handles,
-        Action::Kill,
-    ];
+    pub const ALL: [Action; 5] =
+        [Action::Send, Action::SendCapability, Action::Receive, Action::Handles, Action::Kill];
 }
 
 /// The interrupt handler's process.
@@ -66,11 +61,7 @@ pub fn encode(from: u8, number: u32) -> [u8; 5] {
 pub fn check(next: &mut [u32; 2], data: &[u8]) {
     let number = u32::from_le_bytes(data[1..5].try_into().unwrap());
     let expected = &mut next[usize::from(data[0])];
-    assert_eq!(
-        number, *expected,
-        "from {}: lost, doubled or reordered",
-        data[0]
-    );
+    assert_eq!(number, *expected, "from {}: lost, doubled or reordered", data[0]);
     *expected += 1;
 }
 
@@ -94,16 +85,10 @@ impl Handler {
 
     fn send(&mut self, attach: &[Handle]) {
         let table = &self.process.table;
-        self.sent_to_main += accepted(table.send(
-            self.to_main,
-            &encode(FROM_HANDLER, self.sent_to_main),
-            attach,
-        ));
-        self.sent_to_self += accepted(table.send(
-            self.to_self,
-            &encode(FROM_HANDLER, self.sent_to_self),
-            attach,
-        ));
+        self.sent_to_main +=
+            accepted(table.send(self.to_main, &encode(FROM_HANDLER, self.sent_to_main), attach));
+        self.sent_to_self +=
+            accepted(table.send(self.to_self, &encode(FROM_HANDLER, self.sent_to_self), attach));
         if let Some(target) = self.target {
             self.sent_to_target += accepted(table.send(target, b"target", attach));
         }
@@ -128,10 +113,7 @@ impl Handler {
             let permissions = self.table.permissions(self.subject).unwrap();
             let capability = self.table.capability(self.subject).unwrap();
             assert_eq!(capability.permissions(), permissions);
-            let demoted = self
-                .table
-                .demote(self.subject, Permissions::empty())
-                .unwrap();
+            let demoted = self.table.demote(self.subject, Permissions::empty()).unwrap();
             assert_eq!(self.table.same_route(demoted, self.subject), Ok(true));
             self.table.release(demoted).unwrap();
             self.table.release(self.subject).unwrap();
@@ -157,10 +139,7 @@ struct Turns {
 // SAFETY: `with` lets one of the two in at a time, and says so if both want in.
 unsafe impl Sync for Turns {}
 
-static HANDLER: Turns = Turns {
-    handler: UnsafeCell::new(None),
-    taken: AtomicBool::new(false),
-};
+static HANDLER: Turns = Turns { handler: UnsafeCell::new(None), taken: AtomicBool::new(false) };
 
 /// Installs the handler's process.
 pub fn install(handler: Handler) {
@@ -178,10 +157,7 @@ pub fn run() {
 }
 
 fn turn<R>(look: impl FnOnce(&mut Option<Handler>) -> R) -> R {
-    assert!(
-        !HANDLER.taken.load(Ordering::Relaxed),
-        "looked at during a shot"
-    );
+    assert!(!HANDLER.taken.load(Ordering::Relaxed), "looked at during a shot");
     HANDLER.taken.store(true, Ordering::Relaxed);
     // SAFETY: sole access: one CPU, `taken` was down, and an interrupt that came here before it is lowered would panic.
     let result = look(unsafe { &mut *HANDLER.handler.get() });

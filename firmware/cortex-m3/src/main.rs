@@ -21,8 +21,9 @@ static SWEPT: StaticPostOffice<6, 24, 24> = StaticPostOffice::with_limits(own_ha
 
 /// Delays that miss, one after the other, before a sweep ends: the interrupt now comes after the operation.
 const MISSES: u32 = 8;
-/// Delays in a row that may stop at one instruction: an instruction is less than 2 ticks. More, and it was masked.
-const LONGEST_STAY: u32 = 3;
+/// Delays in a row that may stop at one instruction; more, and interrupts were masked there. An instruction is less than
+/// 2 ticks, but slots are reused in rotation: the way to an instruction may be longer by a few from shot to shot.
+const LONGEST_STAY: u32 = 12;
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
@@ -61,11 +62,7 @@ fn sweep(stage: &mut Stage, case: &Case) -> u32 {
                     misses = 0;
                     stay = if pc == last { stay + 1 } else { 1 };
                     last = pc;
-                    assert!(
-                        stay <= LONGEST_STAY,
-                        "{}: interrupts are masked at {pc:#x}",
-                        case.0
-                    );
+                    assert!(stay <= LONGEST_STAY, "{}: interrupts are masked at {pc:#x}", case.0);
                 }
                 None => misses += 1,
             }

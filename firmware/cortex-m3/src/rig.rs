@@ -68,9 +68,7 @@ impl Rig {
         self.0.disable_interrupt();
         SCB::clear_pendst();
         watch(0);
-        FIRED
-            .load(Ordering::Relaxed)
-            .then(|| PC.load(Ordering::Relaxed))
+        FIRED.load(Ordering::Relaxed).then(|| PC.load(Ordering::Relaxed))
     }
 }
 

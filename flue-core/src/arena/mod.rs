@@ -279,20 +279,35 @@ impl<T: Slot> Arena<T> {
         self.give_back_run(index as usize / SLOTS, 1 << (index as usize % SLOTS));
     }
 
-    /// Gives back slots, those of one segment in one step where they are
-    /// neighbours in the order given.
+    /// Gives back slots: those of one segment in one step, as far as a few
+    /// segments can be kept apart.
     pub(crate) fn give_back_all(&self, slots: impl IntoIterator<Item = u32>) {
-        let (mut number, mut mask) = (0, 0);
+        let mut runs = [(0, 0); 4];
+        let mut count = 0;
         for index in slots {
-            if mask != 0 && number != index as usize / SLOTS {
-                self.give_back_run(number, mask);
-                mask = 0;
+            let (number, bit) = (index as usize / SLOTS, 1 << (index as usize % SLOTS));
+            count += 1;
+            let same = runs.iter_mut().find(|(run, mask)| *run == number || *mask == 0);
+            match same {
+                Some(run) => *run = (number, run.1 | bit),
+                None => {
+                    self.free_run(runs[0]);
+                    runs.rotate_left(1);
+                    runs[3] = (number, bit);
+                }
             }
-            number = index as usize / SLOTS;
-            mask |= 1 << (index as usize % SLOTS);
         }
-        if mask != 0 {
-            self.give_back_run(number, mask);
+        runs.map(|run| self.free_run(run));
+        if count > 0 {
+            self.forget(count);
+        }
+    }
+
+    fn free_run(&self, (number, mask): (usize, usize)) {
+        if mask != 0
+            && let Some(segment) = self.segment(number)
+        {
+            segment.give_back(mask);
         }
     }
 

@@ -174,11 +174,7 @@ impl Stage {
         }
         self.process.table.release(handle).unwrap();
         handler::with(|handler| {
-            handler
-                .process
-                .table
-                .release(handler.target.take().unwrap())
-                .unwrap()
+            handler.process.table.release(handler.target.take().unwrap()).unwrap()
         });
         dead
     }
