@@ -186,9 +186,9 @@ impl Magazine {
     }
     /// Fills it, and returns what it did not take.
     pub fn fill(&self, nodes: &[u32]) -> Vec<u32> {
-        let mut nodes = nodes.iter().copied();
-        self.0.fill(&mut nodes);
-        nodes.collect()
+        let mut claim = crate::arena::Claim::none();
+        assert!(nodes.iter().all(|node| claim.try_add(*node)), "of one segment");
+        if self.0.fill(claim) { Vec::new() } else { nodes.to_vec() }
     }
 }
 

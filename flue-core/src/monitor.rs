@@ -463,9 +463,7 @@ impl Office {
                 continue;
             }
             let observer = monitor.observer.load();
-            let is_same =
-                |word: Word| word.same_version(seen) || twin::is(Twin::ObserverUnversioned);
-            let ours = |word: Word| word.is_held_by(by) && is_same(word);
+            let ours = |word: Word| word.is_held_by(by) && word.same_version(seen);
             let step = monitor.step(|word| ours(word).then(|| word.set(HELD, 0)));
             if let Ok((_, after)) = step {
                 if after.is_free() {

@@ -52,14 +52,13 @@ twins! {
     IndexUnvalidated,
     LinkUntagged,
     MarkOverlooked,
-    ObserverUnversioned,
     EntryUnvalidated,
     // arena, magazine
     ClaimUnacquired,
     GiveBackUnreleased,
     ClaimInTwoSteps,
-    MagazineKeepsVersion,
-    FillUnclaimed,
+    TakeInTwoSteps,
+    FillBlind,
     Unpinned,
     // waiters
     WaitUnsaid,

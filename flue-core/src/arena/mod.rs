@@ -71,6 +71,42 @@ pub(crate) struct Claim {
     mask: usize,
 }
 
+impl Claim {
+    /// No slots.
+    pub(crate) const fn none() -> Self {
+        Self { base: 0, mask: 0 }
+    }
+
+    /// Which segment they are of.
+    #[inline(always)]
+    pub(crate) fn segment(self) -> usize {
+        self.base as usize / SLOTS
+    }
+
+    /// Which of its slots they are.
+    #[inline(always)]
+    pub(crate) fn mask(self) -> usize {
+        self.mask
+    }
+
+    /// Whether the slot at `index` is one of them.
+    pub(crate) fn has(self, index: u32) -> bool {
+        self.segment() == index as usize / SLOTS && self.mask & (1 << (index as usize % SLOTS)) != 0
+    }
+
+    /// Adds a slot that the caller has claimed, if it is of the same segment.
+    #[inline(always)]
+    pub(crate) fn try_add(&mut self, index: u32) -> bool {
+        let base = index & !(SLOTS as u32 - 1);
+        if self.mask != 0 && self.base != base {
+            return false;
+        }
+        self.base = base;
+        self.mask |= 1 << (index as usize % SLOTS);
+        true
+    }
+}
+
 impl Iterator for Claim {
     type Item = u32;
 
@@ -297,10 +333,18 @@ impl<T: Slot> Arena<T> {
                 }
             }
         }
-        runs.map(|run| self.free_run(run));
+        for run in runs {
+            self.free_run(run);
+        }
         if count > 0 {
             self.forget(count);
         }
+    }
+
+    /// Gives back a claim in one step.
+    pub(crate) fn give_back_claim(&self, claim: Claim) {
+        self.free_run((claim.segment(), claim.mask()));
+        self.forget(claim.mask().count_ones() as usize);
     }
 
     fn free_run(&self, (number, mask): (usize, usize)) {

@@ -12,9 +12,8 @@
 
 use super::channel::Channel;
 use super::head::{Element, Pushed};
-use super::magazine::MAGAZINE;
 use super::node::{ATTACHMENTS, Attachment, Content, Holds, Node};
-use crate::arena::Exhausted;
+use crate::arena::{Claim, Exhausted};
 use crate::cap::Reference;
 use crate::cap::granted::{Granted, Send as MaySend};
 use crate::cap::table::{Table, View};
@@ -136,20 +135,21 @@ impl Office {
         let want = if self.is_fixed() { 1 } else { view.slot.magazine.appetite() };
         let mut nodes = self.nodes.claim_some(want)?;
         let first = nodes.next().ok_or(Exhausted::Limit)?;
-        view.slot.magazine.fill(&mut nodes);
-        self.nodes.give_back_all(nodes);
+        if nodes.mask() != 0 {
+            self.return_nodes(view, nodes);
+        }
         Ok(first)
     }
 
-    /// Gives nodes back: to a table's magazine as far as there are places.
-    pub(crate) fn return_nodes(&self, view: View<'_>, nodes: impl Iterator<Item = u32>) {
-        let mut nodes = nodes;
+    /// Gives nodes back: to a table's magazine, if that is empty or has others of
+    /// the same segment.
+    pub(crate) fn return_nodes(&self, view: View<'_>, nodes: Claim) {
         #[cfg(feature = "alloc")]
-        if !self.is_fixed() {
-            view.slot.magazine.fill(&mut nodes);
+        if !self.is_fixed() && view.slot.magazine.fill(nodes) {
+            return;
         }
-        let _ = (view, MAGAZINE);
-        self.nodes.give_back_all(&mut nodes);
+        let _ = view;
+        self.nodes.give_back_claim(nodes);
     }
 
     /// Sends a message without attachments whose bytes are inline.
@@ -197,7 +197,11 @@ impl Office {
     #[inline(never)]
     fn put_back(&self, sender: Option<View<'_>>, index: u32) {
         match sender {
-            Some(view) => self.return_nodes(view, core::iter::once(index)),
+            Some(view) => {
+                let mut node = Claim::none();
+                let _ = node.try_add(index);
+                self.return_nodes(view, node);
+            }
             None => self.nodes.give_back(index),
         }
     }

@@ -1,150 +1,199 @@
 //! A table's magazine: a few message nodes at hand, so that a send does not go
 //! to the office for each.
 //!
-//! (After the magazines of Bonwick and Adams 2001, with one word deciding.)
+//! (After the magazines of Bonwick and Adams 2001, with one word that is all.)
 //!
 //! # The word
 //! ```text
-//!  most significant              least significant
-//! ┌──────────────┬──────────┬───────────────┐
-//! │   version    │ filling  │  full places  │
-//! └──────────────┴──────────┴───────────────┘
+//!  most significant           least significant
+//! ┌────────────────────┬───────────────────────┐
+//! │      segment       │   its nodes at hand   │
+//! └────────────────────┴───────────────────────┘
 //! ```
-//!
-//! # States
-//! | state   | full places | filling | may read a full place | may write the places |
-//! |---------|-------------|---------|-----------------------|----------------------|
-//! | Stocked | some        | 0       | anybody, then takes it by the word | nobody  |
-//! | Empty   | none        | 0       | -                     | nobody               |
-//! | Filling | any         | 1       | as in Stocked         | who began filling: the places that were empty then |
+//! The word says which nodes are at hand, not where that is written: so whatever
+//! happened since it was looked at, if it is the same now, the same nodes are.
+//! It needs no version.
 //!
 //! # Transitions
-//! | step  | from    | to                       | owes                          |
-//! |-------|---------|--------------------------|-------------------------------|
-//! | take  | Stocked | one place fewer          |                               |
-//! | begin | any but Filling | Filling          | the places, then `end`        |
-//! | end   | Filling | Stocked, next version    |                               |
+//! | step  | from            | to                 | owes                        |
+//! |-------|-----------------|--------------------|-----------------------------|
+//! | take  | some at hand    | one fewer          | the node                    |
+//! | fill  | none at hand    | some, of one segment |                           |
+//! | fill  | some of the same segment | some more |                             |
 //!
 //! # Ordering
-//! 1. `end` releases, `take` acquires: who takes a place reads what was put
-//!    there. The version tells a refilled place from the one that was looked at.
+//! 1. `fill` releases, `take` acquires: who takes a node sees it as it was left.
 //!
 //! # Progress
-//! Lock-free. While one is filling the others go to the office themselves; one
-//! that stops there keeps what it had claimed and this magazine, nothing else.
+//! Lock-free: a step fails only because another went through.
 
-use crate::sync::const_fn;
-
-/// Nodes that a magazine, or a mailbox's stash, holds at most.
-pub(crate) const MAGAZINE: usize = if crate::sync::MODEL {
-    2
-} else if cfg!(feature = "alloc") {
-    16
-} else {
-    1
+use crate::arena::{Claim, SLOTS};
+use crate::bits::Field;
+use crate::sync::atomic::{
+    AtomicU32, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
+use crate::sync::const_fn;
+use crate::twin::{self, Twin};
 
-#[cfg(feature = "alloc")]
-pub(crate) use stocked::Magazine;
+const AT_HAND: Field = Field::lowest(SLOTS as u32);
+const SEGMENT: Field = Field::rest(AT_HAND);
 
-#[cfg(feature = "alloc")]
-mod stocked {
-    use super::*;
-    use crate::bits::Field;
-    use crate::sync::atomic::{
-        AtomicU32, AtomicUsize,
-        Ordering::{AcqRel, Acquire, Relaxed, Release},
-    };
-    use crate::sync::each_new;
-    use crate::twin::{self, Twin};
+/// Nodes that a refill asks for at most, and that a mailbox keeps before it
+/// gives them back together.
+pub(crate) const BATCH: usize = if cfg!(feature = "alloc") { SLOTS } else { 1 };
 
-    const FULL: Field = Field::lowest(MAGAZINE as u32);
-    const FILLING: Field = Field::above(FULL, 1);
-    const VERSION: Field = Field::rest(FILLING);
+/// Nodes at hand.
+pub(crate) struct Magazine {
+    word: AtomicUsize,
+    /// How many nodes the next refill asks for: a table that sends seldom keeps few.
+    appetite: AtomicU32,
+}
 
-    /// Nodes at hand.
-    pub(crate) struct Magazine {
-        word: AtomicUsize,
-        places: [AtomicU32; MAGAZINE],
-        /// How many nodes the next refill asks for: a table that sends seldom keeps few.
-        appetite: AtomicU32,
+impl Magazine {
+    const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self { word: AtomicUsize::new(0), appetite: AtomicU32::new(0) }
+        }
     }
 
-    impl Magazine {
-        const_fn! {
-            pub(crate) const fn new() -> Self {
-                Self {
-                    word: AtomicUsize::new(0),
-                    places: each_new!(AtomicU32::new(0); MAGAZINE),
-                    appetite: AtomicU32::new(0),
-                }
+    /// Takes a node, if there is one.
+    #[inline]
+    pub(crate) fn take(&self) -> Option<u32> {
+        let mut seen = self.word.load(Acquire);
+        loop {
+            let at_hand = AT_HAND.get(seen);
+            if at_hand == 0 {
+                return None;
+            }
+            let node = SEGMENT.get(seen) * SLOTS + at_hand.trailing_zeros() as usize;
+            let taken = seen & (seen - 1); // The lowest bit is of `AT_HAND`.
+            if twin::is(Twin::TakeInTwoSteps) {
+                self.word.store(taken, Release);
+                return Some(node as u32);
+            }
+            match self.word.compare_exchange_weak(seen, taken, AcqRel, Acquire) {
+                Ok(_) => return Some(node as u32), // Ordering 1.
+                Err(now) => seen = now,
             }
         }
+    }
 
-        /// Takes a node, if there is one.
-        #[inline]
-        pub(crate) fn take(&self) -> Option<u32> {
-            let mut seen = self.word.load(Acquire);
-            loop {
-                let full = FULL.get(seen);
-                if full == 0 {
-                    return None;
-                }
-                let place = full.trailing_zeros() as usize;
-                // SAFETY: a bit of `FULL`, whose width is the number of places.
-                let node = unsafe { self.places.get_unchecked(place) }.load(Relaxed);
-                let taken = FULL.set(seen, full & (full - 1));
-                // Ordering 1: success means the version is the one seen, so
-                // the place was not refilled since.
-                match self.word.compare_exchange_weak(seen, taken, AcqRel, Acquire) {
-                    Ok(_) => return Some(node),
-                    Err(now) => seen = now,
-                }
-            }
-        }
+    /// How many nodes to fetch now that it is empty: twice as many as the last time.
+    pub(crate) fn appetite(&self) -> usize {
+        let last = self.appetite.load(Relaxed); // A hint.
+        let next = (last * 2).clamp(1, BATCH as u32);
+        self.appetite.store(next, Relaxed);
+        next as usize
+    }
 
-        /// How many nodes to fetch now that it is empty: twice as many as the last time.
-        pub(crate) fn appetite(&self) -> usize {
-            let last = self.appetite.load(Relaxed); // A hint.
-            let next = (last * 2).clamp(1, MAGAZINE as u32);
-            self.appetite.store(next, Relaxed);
-            next as usize
+    /// Puts the nodes of a claim at hand. `false`: there are others.
+    #[must_use]
+    pub(crate) fn fill(&self, claim: Claim) -> bool {
+        let mut seen = self.word.load(Relaxed);
+        loop {
+            let same = SEGMENT.get(seen) == claim.segment();
+            if AT_HAND.get(seen) != 0 && !same && !twin::is(Twin::FillBlind) {
+                return false;
+            }
+            let kept = if same { AT_HAND.get(seen) } else { 0 };
+            let full = SEGMENT.set(AT_HAND.set(0, kept | claim.mask()), claim.segment());
+            match self.word.compare_exchange_weak(seen, full, AcqRel, Relaxed) {
+                Ok(_) => return true, // Ordering 1.
+                Err(now) => seen = now,
+            }
         }
+    }
+}
 
-        /// Puts nodes into the empty places, as many as there are; the rest stays.
-        pub(crate) fn fill(&self, nodes: &mut impl Iterator<Item = u32>) {
-            let seen = self.word.load(Relaxed);
-            let empty = FULL.max() & !FULL.get(seen);
-            if empty == 0 || (FILLING.get(seen) != 0 && !twin::is(Twin::FillUnclaimed)) {
-                return;
-            }
-            // Acquire: whoever took what lay in the empty places has read it.
-            if self.word.compare_exchange(seen, FILLING.set(seen, 1), Acquire, Relaxed).is_err() {
-                return;
-            }
-            let (mut left, mut filled) = (empty, 0);
-            while left != 0 {
-                let Some(node) = nodes.next() else { break };
-                // SAFETY: a bit of `FULL`, whose width is the number of places.
-                let place = unsafe { self.places.get_unchecked(left.trailing_zeros() as usize) };
-                place.store(node, Relaxed);
-                filled |= left & left.wrapping_neg();
-                left &= left - 1;
-            }
-            let mut seen = self.word.load(Relaxed);
-            loop {
-                let stocked = FULL.set(FILLING.set(seen, 0), FULL.get(seen) | filled);
-                let stocked = if twin::is(Twin::MagazineKeepsVersion) {
-                    stocked
-                } else {
-                    VERSION.advance(stocked)
-                };
-                // Release: Ordering 1.
-                match self.word.compare_exchange_weak(seen, stocked, Release, Relaxed) {
-                    Ok(_) => return,
-                    Err(now) => seen = now, // Somebody took one.
-                }
+/// Nodes to be given back together, by segment: its owner's alone.
+pub(crate) struct Spare {
+    runs: [Claim; RUNS],
+    count: usize,
+}
+
+const RUNS: usize = if cfg!(feature = "alloc") { 4 } else { 1 };
+
+impl Spare {
+    pub(crate) const fn new() -> Self {
+        Self { runs: [const { Claim::none() }; RUNS], count: 0 }
+    }
+
+    /// Adds a node. What it returns is to be given back now.
+    #[inline]
+    #[must_use]
+    pub(crate) fn keep(&mut self, node: u32) -> Option<Claim> {
+        self.count += 1;
+        let [first, ..] = &mut self.runs;
+        if first.try_add(node) && self.count < BATCH {
+            return None;
+        }
+        self.keep_slowly(node)
+    }
+
+    /// Finds the node's run, or makes room for it.
+    #[cold]
+    #[inline(never)]
+    fn keep_slowly(&mut self, node: u32) -> Option<Claim> {
+        let mut out = None;
+        let added = self.runs.iter_mut().position(|run| run.has(node) || run.try_add(node));
+        let at = added.or_else(|| {
+            out = self.take();
+            self.runs.iter_mut().position(|run| run.try_add(node))
+        });
+        // The one that grows is the one that is looked at first.
+        self.runs.swap(0, at.unwrap_or(0));
+        if out.is_none() && self.count >= BATCH { self.take() } else { out }
+    }
+
+    /// Takes the largest run out.
+    pub(crate) fn take(&mut self) -> Option<Claim> {
+        let largest = self.runs.iter_mut().max_by_key(|run| run.mask().count_ones())?;
+        let run = core::mem::replace(largest, Claim::none());
+        self.count = self.count.saturating_sub(run.mask().count_ones() as usize);
+        (run.mask() != 0).then_some(run)
+    }
+}
+
+#[cfg(all(test, not(loom), feature = "alloc"))]
+mod tests {
+    use super::*;
+
+    fn claim(nodes: &[u32]) -> Claim {
+        let mut claim = Claim::none();
+        assert!(nodes.iter().all(|node| claim.try_add(*node)));
+        claim
+    }
+
+    #[test]
+    fn what_was_put_in_comes_out() {
+        let magazine = Magazine::new();
+        assert_eq!(magazine.take(), None);
+        assert!(magazine.fill(claim(&[33, 35])));
+        assert!(!magazine.fill(claim(&[1])), "others are at hand");
+        assert!(magazine.fill(claim(&[40])));
+        let mut all: alloc::vec::Vec<u32> = core::iter::from_fn(|| magazine.take()).collect();
+        all.sort_unstable();
+        assert_eq!(all, [33, 35, 40]);
+    }
+
+    #[test]
+    fn spare_nodes_are_kept_apart_by_segment_and_none_is_lost() {
+        let mut spare = Spare::new();
+        let mut out = alloc::vec::Vec::new();
+        let nodes: alloc::vec::Vec<u32> = (0..200).map(|n| (n * 37) % 6 * 32 + n % 32).collect();
+        let mut unique: alloc::collections::BTreeSet<u32> = Default::default();
+        for node in nodes {
+            if unique.insert(node)
+                && let Some(run) = spare.keep(node)
+            {
+                out.extend(run);
             }
         }
+        while let Some(run) = spare.take() {
+            out.extend(run);
+        }
+        out.sort_unstable();
+        assert_eq!(out, unique.into_iter().collect::<alloc::vec::Vec<_>>());
     }
 }

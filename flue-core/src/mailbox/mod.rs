@@ -37,7 +37,7 @@ use core::cell::Cell;
 use core::fmt;
 use core::ptr::NonNull;
 use head::{Element, What};
-use magazine::MAGAZINE;
+use magazine::Spare;
 use node::Node;
 
 /// Where signals to one route are received, by one owner.
@@ -90,7 +90,7 @@ pub struct Mailbox {
     /// Handles that the guard of `lent` has not given away.
     pub(crate) handles: heapless::Vec<Handle, MAX_MESSAGE_HANDLES>,
     /// Nodes to be given back together.
-    spare: heapless::Vec<u32, MAGAZINE>,
+    spare: Spare,
     /// Whether the head was put to sleep.
     asleep: bool,
     /// The list of this mailbox's monitors: index + 1 of the first.
@@ -173,7 +173,7 @@ impl Mailbox {
             counted: Element::NONE,
             lent: None,
             handles: heapless::Vec::new(),
-            spare: heapless::Vec::new(),
+            spare: Spare::new(),
             asleep: false,
             monitors: Cell::new(0),
             numbered: Cell::new(0),

@@ -13,7 +13,6 @@
 use super::Mailbox;
 use super::channel::Received;
 use super::head::{Element, What};
-use super::magazine::MAGAZINE;
 use super::node::{ATTACHMENTS, Attachment, Content, Holds, Node};
 use crate::cap::entry::By;
 use crate::cap::table::Admitted;
@@ -521,18 +520,17 @@ impl Mailbox {
     /// Keeps a node to be given back with others.
     #[inline]
     fn keep(&mut self, node: u32) {
-        if let Err(node) = self.spare.push(node) {
-            self.flush_spare();
-            let _ = self.spare.push(node); // There is room now.
+        if let Some(nodes) = self.spare.keep(node) {
+            self.post_office().return_nodes(self.table.view(), nodes);
         }
-        const { assert!(MAGAZINE > 0) }
     }
 
     #[cold]
     #[inline(never)]
     pub(super) fn flush_spare(&mut self) {
-        let spare = core::mem::take(&mut self.spare);
-        self.post_office().return_nodes(self.table.view(), spare.into_iter());
+        while let Some(nodes) = self.spare.take() {
+            self.post_office().return_nodes(self.table.view(), nodes);
+        }
     }
 }
 
