@@ -66,6 +66,7 @@
 //! | `signal`, `payload` | what is received |
 //! | `limits`, `error` | how much, and why not |
 #![no_std]
+#![warn(clippy::std_instead_of_core, clippy::alloc_instead_of_core)]
 #![cfg_attr(
     not(feature = "alloc"),
     allow(

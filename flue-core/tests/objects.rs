@@ -197,10 +197,14 @@ fn a_mailbox_is_send_and_not_sync() {
     send::<Mailbox>();
     send::<SendWait>();
     send::<flue_core::OwnedSignal>();
-    (send::<PostOffice>(), sync::<PostOffice>());
-    (send::<Table>(), sync::<Table>());
-    (send::<RouteGroup>(), sync::<RouteGroup>());
-    (send::<Capability>(), sync::<Capability>());
+    send::<PostOffice>();
+    sync::<PostOffice>();
+    send::<Table>();
+    sync::<Table>();
+    send::<RouteGroup>();
+    sync::<RouteGroup>();
+    send::<Capability>();
+    sync::<Capability>();
     fn guards_are_send<'m>(mailbox: &'m mut Mailbox) -> impl Send + use<'m> {
         mailbox.recv_async()
     }

@@ -77,7 +77,8 @@ fn each_permission_allows_its_operation_alone() {
         attempt(true);
         if held.contains(Permissions::LINK) {
             // Monitored and killed: a down of each target.
-            (down(&mut user.mailbox), down(&mut user.mailbox));
+            down(&mut user.mailbox);
+            down(&mut user.mailbox);
         }
         assert!(!user.group.is_dead());
     }
@@ -493,7 +494,8 @@ fn readers_see_whole_capabilities() {
         while clock.is_running() {
             for _ in 0..1000 {
                 round += 1;
-                let handle = table.insert(if round % 2 == 0 { &even } else { &odd }).unwrap();
+                let handle =
+                    table.insert(if round.is_multiple_of(2) { &even } else { &odd }).unwrap();
                 latest.store(handle.to_raw(), SeqCst);
                 table.release(handle).unwrap();
             }

@@ -440,6 +440,7 @@ fn owned_payloads_are_not_copied() {
     let to = mailbox.export(Permissions::SEND).unwrap();
     static STATIC: [u8; 3] = *b"abc";
     let shared: Arc<[u8]> = Arc::from(vec![4u8; 1000]);
+    #[allow(unused_mut, reason = "some features add to it")]
     let mut payloads: Vec<Payload> = vec![
         vec![1u8; 1000].into(),
         vec![2u8; 1].into(),
