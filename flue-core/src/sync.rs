@@ -51,6 +51,19 @@ mod real {
     }
 }
 
+/// Asks for the cache line at `pointer`, to write it soon. Only a hint: it may
+/// point anywhere.
+#[inline(always)]
+pub(crate) fn prefetch_to_write<T>(pointer: *const T) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: a prefetch reads and writes nothing, and does not fault.
+    unsafe {
+        core::arch::asm!("prefetchw [{}]", in(reg) pointer, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = pointer;
+}
+
 /// Declares a function `const` where the atomics it builds allow it; loom's do
 /// not.
 #[cfg(not(all(loom, feature = "loom")))]

@@ -63,7 +63,6 @@ twins! {
     // waiters
     WaitUnsaid,
     WakeKept,
-    NothingUnchecked,
 }
 
 #[cfg(not(all(loom, feature = "loom")))]

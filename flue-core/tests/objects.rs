@@ -524,8 +524,9 @@ fn fields(text: &str) -> Vec<(String, String, Vec<String>)> {
 
 /// The value of `12`, or of `usize::BITS / 2 - 3` and the like.
 fn evaluate(expression: &str, bits: i64) -> i64 {
-    let expression =
-        expression.replace("usize::BITS", &bits.to_string()).replace("MAGAZINE as u32", "16");
+    let expression = expression
+        .replace("usize::BITS", &bits.to_string())
+        .replace("SLOTS as u32", &(bits / 2).to_string());
     let mut words = expression.split_whitespace();
     let mut value: i64 = words.next().unwrap().parse().unwrap();
     while let (Some(operator), Some(operand)) = (words.next(), words.next()) {

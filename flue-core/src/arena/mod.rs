@@ -194,6 +194,16 @@ impl<T: Slot> Arena<T> {
         }
     }
 
+    /// Where the near slot at `index` is: an address, not to be followed.
+    #[cfg(feature = "alloc")]
+    #[inline(always)]
+    pub(crate) fn whereabouts(&self, index: u32) -> *const T {
+        if (index as usize) < self.near_count.load(Relaxed) {
+            return self.near.load(Relaxed).wrapping_add(index as usize);
+        }
+        ptr::null()
+    }
+
     /// The slot at `index`, if there is one now. What it says is to be doubted.
     #[inline]
     pub(crate) fn peek<'p>(&'p self, _pin: &'p Pin, index: u32) -> Option<&'p T> {

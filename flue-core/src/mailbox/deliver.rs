@@ -31,6 +31,8 @@ use crate::sync::atomic::{
     Ordering::{Acquire, Relaxed, SeqCst},
     fence,
 };
+#[cfg(feature = "alloc")]
+use crate::sync::prefetch_to_write;
 use crate::twin::{self, Twin};
 use core::mem::{ManuallyDrop, MaybeUninit};
 
@@ -118,7 +120,11 @@ impl Office {
     fn take_node(&self, sender: Option<View<'_>>) -> Result<u32, Exhausted> {
         #[cfg(feature = "alloc")]
         if let Some(view) = sender {
-            if let Some(node) = view.slot.magazine.take() {
+            // The next send will write the next node: its line comes meanwhile.
+            let fetch = |next| {
+                prefetch_to_write(self.nodes.whereabouts(next));
+            };
+            if let Some(node) = view.slot.magazine.take_and(fetch) {
                 return Ok(node);
             }
             return self.restock(view);

@@ -60,6 +60,12 @@ impl Magazine {
     /// Takes a node, if there is one.
     #[inline]
     pub(crate) fn take(&self) -> Option<u32> {
+        self.take_and(|_| {})
+    }
+
+    /// Takes a node, if there is one, and says which one would be next.
+    #[inline(always)]
+    pub(crate) fn take_and(&self, next: impl Fn(u32)) -> Option<u32> {
         let mut seen = self.word.load(Acquire);
         loop {
             let at_hand = AT_HAND.get(seen);
@@ -73,7 +79,14 @@ impl Magazine {
                 return Some(node as u32);
             }
             match self.word.compare_exchange_weak(seen, taken, AcqRel, Acquire) {
-                Ok(_) => return Some(node as u32), // Ordering 1.
+                // Ordering 1.
+                Ok(_) => {
+                    if AT_HAND.get(taken) != 0 {
+                        let after = AT_HAND.get(taken).trailing_zeros() as usize;
+                        next((SEGMENT.get(taken) * SLOTS + after) as u32);
+                    }
+                    return Some(node as u32);
+                }
                 Err(now) => seen = now,
             }
         }

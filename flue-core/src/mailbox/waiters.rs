@@ -305,7 +305,7 @@ impl Office {
             if let Some(slot) = slot {
                 slot.share.await_it(route.generation, false);
             }
-            if self.first_waiting(&pin, route, at).is_none() || twin::is(Twin::NothingUnchecked) {
+            if self.first_waiting(&pin, route, at).is_none() {
                 break;
             }
             channel.received.await_room();
