@@ -81,12 +81,12 @@ run_tests() { # binary, tests
 }
 
 bite() {
-    local copy verdict rule binary tests failures=0 started status results cited
+    local verdict rule binary tests failures=0 started status results cited
     copy=$(mktemp -d)
     trap 'rm -rf "$copy"' EXIT
     scratch "$copy"
     cited=$(citations)
-    cd "$copy"
+    cd "$copy" # Removed by the trap above.
     export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target/rules}
     export CARGO_PROFILE_TEST_DEBUG=0 RUST_BACKTRACE=0
     results=$copy/RESULTS.txt
@@ -97,7 +97,7 @@ bite() {
             verdict='NOBODY NOTICED'
             # The rule's own file first, then what is quick to build.
             for binary in $(awk -v rule="$rule" '$1 == rule && $2 !~ /:/ { print $2 }' <<<"$cited" | sort -u |
-                sed -e 's/^lib$/2 &/' -e 's/^memory$/3 &/' -e 's/^conformance$/4 &/' -e 's/^[a-z]*$/1 &/' | sort | cut -d' ' -f2); do
+                sed -e 's/^lib$/2 &/' -e 's/^fixed$/2 &/' -e 's/^memory$/3 &/' -e 's/^conformance$/4 &/' -e 's/^[a-z]*$/1 &/' | sort | cut -d' ' -f2); do
                 tests=$(awk -v rule="$rule" -v binary="$binary" '$1 == rule && $2 == binary { print $3 }' <<<"$cited")
                 if ! cargo test --quiet -p flue-core --features std,bytes --no-run \
                     $([ "$binary" = lib ] && echo --lib || echo "--test $binary") >build.log 2>&1; then

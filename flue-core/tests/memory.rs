@@ -243,6 +243,26 @@ fn ends_allocate_nothing() {
     .unwrap();
 }
 
+/// Rule Q4: what ends only marks its memory: none is retired but by `reclaim`.
+#[test]
+fn ends_retire_nothing() {
+    let _alone = alone();
+    settle(&PostOffice::new());
+    let Full { office, mut one, two, handles, routes, waits } = full();
+    assert_eq!(one.group.unlink(&two.group), Ok(true));
+    handles.iter().for_each(|handle| one.table.release(*handle).unwrap());
+    while let Ok(signal) = one.mailbox.try_recv() {
+        drop(signal);
+    }
+    one.group.kill();
+    drop((one, two, routes, waits, handles));
+    let before = live();
+    settle(&PostOffice::new()); // The collector runs, for all offices.
+    assert!(live().abs_diff(before) <= 4096, "{} bytes were retired", before - live());
+    settle(&office);
+    assert!(before - live() > 4096, "and by `reclaim` they are");
+}
+
 /// Runs `cycle` many times; memory is as flat as the first hundredth left it.
 #[track_caller]
 fn assert_flat(cycles: usize, mut cycle: impl FnMut(usize)) {
