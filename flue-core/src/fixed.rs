@@ -7,7 +7,7 @@
 use crate::PostOffice;
 use crate::arena::{Arena, Segment, Slot};
 use crate::cap::entry::Entry;
-use crate::cap::table::TableSlot;
+use crate::cap::slot::TableSlot;
 use crate::group::Group;
 use crate::limits::Limits;
 use crate::link::Link;
@@ -234,8 +234,8 @@ impl<
                 office.tables.slot(number as u32).entries.wire(rest);
             }
         }
-        if !crate::sync::MODEL {
-            office.set_seed(core::ptr::from_ref(self).addr() as u32); // Models are to be repeatable.
+        if !crate::sync::REPEATABLE {
+            office.set_seed(core::ptr::from_ref(self).addr() as u32);
         }
     }
 }

@@ -108,6 +108,11 @@ mod signal;
 mod sync;
 mod twin;
 
+/// What a test under shuttle's scheduler can leave out of the code.
+#[cfg(all(shuttle, feature = "shuttle"))]
+#[doc(hidden)]
+pub use twin::{Twin, set as set_twin};
+
 pub use cap::capability::Capability;
 pub use cap::handle::Handle;
 pub use cap::permissions::Permissions;

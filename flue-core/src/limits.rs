@@ -110,7 +110,8 @@ pub struct MailboxLimits {
     /// Capabilities attached to waiting messages, or received and not released.
     /// So many slots are added to the capacity of the mailbox's table.
     pub handles: u32,
-    /// Senders waiting for room.
+    /// Senders waiting for room. With 0 nobody can wait, and a receive is one
+    /// locked step cheaper.
     pub waiters: u32,
 }
 

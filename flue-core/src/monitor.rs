@@ -47,7 +47,7 @@ use crate::cap::entry::By;
 use crate::cap::granted::{Granted, Monitor as MayMonitor};
 use crate::cap::handle::Handle;
 use crate::cap::permissions::Permissions;
-use crate::cap::table::{Admitted, View};
+use crate::cap::view::{Admitted, View};
 use crate::error::TableError;
 use crate::index::{Family, LinkCell, mix};
 use crate::life::{Address, AddressCell};

@@ -2,11 +2,12 @@
 //! one world live in, and the references that keep it.
 
 use crate::arena::Arena;
-use crate::cap::table::{Table, TableSlot};
+use crate::cap::slot::TableSlot;
+use crate::cap::table::Table;
 use crate::error::{CreateError, OutOfMemory};
 use crate::group::{Group, RouteGroup};
 use crate::index::{Index, MOST_RECORDS};
-use crate::life::Address;
+use crate::life::{Address, Life, NEVER};
 use crate::limits::{Limits, MAX_MESSAGE_HANDLES, Stats};
 use crate::link::Link;
 use crate::mailbox::channel::Channel;
@@ -32,6 +33,8 @@ pub struct Office {
     limits: Limits,
     /// Mixed into every index, so that keys cannot be chosen to collide.
     seed: AtomicU32,
+    /// A life without end, for tables that no group seals.
+    eternal: Life,
     /// Slots for entries of each table, if storage is fixed; else 0.
     fixed_handles: u32,
     is_fixed: bool,
@@ -62,6 +65,7 @@ impl Office {
                 refs: AtomicUsize::new(0),
                 limits,
                 seed: AtomicU32::new(0),
+                eternal: Life::vacant(NEVER),
                 fixed_handles,
                 is_fixed,
                 participants: Participants::new(),
@@ -97,6 +101,11 @@ impl Office {
     #[inline(always)]
     pub(crate) fn is_fixed(&self) -> bool {
         cfg!(not(feature = "alloc")) || self.is_fixed
+    }
+
+    /// A life of which `NEVER` is the generation for ever: that of `NOWHERE`.
+    pub(crate) fn eternal(&self) -> &Life {
+        &self.eternal
     }
 
     pub(crate) fn seed(&self) -> u32 {
@@ -211,7 +220,7 @@ impl PostOffice {
         for (number, slot) in self.tables.each(&pin) {
             if slot.acquire() {
                 let table = Table::from_acquired(self, number, slot);
-                table.view().slot.entries.reclaim(&pin);
+                table.view().slot().entries.reclaim(&pin);
             }
         }
         for (_, group) in self.groups.each(&pin) {
@@ -281,14 +290,16 @@ impl PostOffice {
     ///
     /// # Errors
     /// [`OutOfMemory`].
-    pub fn try_with_limits(limits: Limits) -> Result<Self, OutOfMemory> {
+    pub fn try_with_limits(mut limits: Limits) -> Result<Self, OutOfMemory> {
         use crate::arena::memory;
+        // Half of what a table can have: its mailboxes' shares want some too.
+        limits.handles_per_table = limits.handles_per_table.min((MOST_RECORDS / 4) as u32);
         let office = memory::allocate(1, || Office::new(limits, false, 0));
         let office = office.map_err(|memory::Refused| OutOfMemory)?;
         // SAFETY: just allocated, so not null and valid.
         let office = unsafe { &*office };
-        if !crate::sync::MODEL {
-            office.set_seed(secret(office)); // Models are to be repeatable.
+        if !crate::sync::REPEATABLE {
+            office.set_seed(secret(office));
         }
         Ok(office.counted())
     }

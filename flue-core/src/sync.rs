@@ -2,22 +2,28 @@
 //!
 //! A normal build gets `core` (or `portable-atomic` on targets without
 //! compare-and-swap); a model build, `--cfg loom` together with the feature
-//! `loom`, gets loom. No other file names `core::sync::atomic` or
-//! `core::cell::UnsafeCell`, so what the models check is what ships.
+//! `loom`, gets loom; `--cfg shuttle` with the feature `shuttle`, a scheduler. No
+//! other file names `core::sync::atomic` or `core::cell::UnsafeCell`, so what the
+//! models check is what ships.
 //!
-//! Both halves of the switch are needed: a bare `--cfg loom` of somebody
-//! else's model run changes nothing here.
+//! Both halves of a switch are needed: a bare `--cfg loom` or `--cfg shuttle` of
+//! somebody else's model run changes nothing here.
 
 /// Whether this is a model build. Models shrink what they must exhaust.
 pub(crate) const MODEL: bool = cfg!(all(loom, feature = "loom"));
+/// Whether what happens in a test build must happen again when it is repeated.
+pub(crate) const REPEATABLE: bool = MODEL || cfg!(all(shuttle, feature = "shuttle"));
 
 #[cfg(not(all(loom, feature = "loom")))]
 pub(crate) use self::real::*;
 #[cfg(all(loom, feature = "loom"))]
 #[path = "sync/model.rs"]
 pub(crate) mod atomic;
+#[cfg(all(shuttle, feature = "shuttle"))]
+#[path = "sync/shuttle.rs"]
+pub(crate) mod atomic;
 /// For what is about a model, not in it.
-#[cfg(all(loom, feature = "loom"))]
+#[cfg(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")))]
 pub(crate) use core::sync::atomic as unmodelled;
 #[cfg(all(loom, feature = "loom"))]
 pub(crate) use loom::{cell::UnsafeCell, hint::spin_loop};
@@ -25,9 +31,9 @@ pub(crate) use loom::{cell::UnsafeCell, hint::spin_loop};
 #[cfg(not(all(loom, feature = "loom")))]
 mod real {
     pub(crate) use core::hint::spin_loop;
-    #[cfg(not(feature = "portable-atomic"))]
+    #[cfg(not(any(all(shuttle, feature = "shuttle"), feature = "portable-atomic")))]
     pub(crate) use core::sync::atomic;
-    #[cfg(feature = "portable-atomic")]
+    #[cfg(all(not(all(shuttle, feature = "shuttle")), feature = "portable-atomic"))]
     pub(crate) use portable_atomic as atomic;
 
     /// `core`'s cell behind loom's interface, so callers are written once.

@@ -65,7 +65,7 @@ twins! {
     WakeKept,
 }
 
-#[cfg(not(all(loom, feature = "loom")))]
+#[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
 mod set {
     use super::{Ordering, Twin};
 
@@ -80,7 +80,7 @@ mod set {
     }
 }
 
-#[cfg(all(loom, feature = "loom"))]
+#[cfg(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")))]
 mod set {
     use super::{Ordering, Twin};
     use crate::sync::unmodelled;
@@ -104,7 +104,7 @@ mod set {
 
 /// Whether a step is left out.
 pub(crate) use set::is;
-#[cfg(all(loom, feature = "loom"))]
+#[cfg(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")))]
 pub use set::set;
 /// An ordering, unless it is left out.
 pub(crate) use set::unless;

@@ -41,17 +41,18 @@ fn share(turns: u64, senders: usize) -> u64 {
 
 /// Every sender is a process of its own, through Flue.
 pub fn flue(cores: &'static Cores, senders: usize) -> Window {
-    Box::new(move |turns| {
-        let office = PostOffice::new();
-        let mut receiver = ours::Process::new(&office);
-        let processes: Vec<_> = (0..senders).map(|_| ours::Process::new(&office)).collect();
-        let ends = processes.iter().map(|process| {
+    let office = PostOffice::new();
+    let mut receiver = ours::Process::new(&office);
+    let processes: Vec<_> = (0..senders)
+        .map(|_| {
+            let process = ours::Process::new(&office);
             let to = process.granted(&receiver.mailbox, Permissions::SEND);
-            (process.table.clone(), to)
-        });
-        let ends = ends.collect();
+            (process, to)
+        })
+        .collect();
+    Box::new(move |turns| {
         cores.fan_in(
-            ends,
+            processes.iter().map(|(process, to)| (&process.table, *to)).collect(),
             share(turns, senders),
             |(table, to)| table.send(*to, &black_box([7; 16]), &[]).expect("the mailbox has room"),
             || ours::receive(&mut receiver.mailbox, read_16),

@@ -94,16 +94,23 @@ impl Claim {
         self.segment() == index as usize / SLOTS && self.mask & (1 << (index as usize % SLOTS)) != 0
     }
 
-    /// Adds a slot that the caller has claimed, if it is of the same segment.
-    #[inline(always)]
+    /// Adds a slot that the caller has claimed, if it is of the same segment, or
+    /// there is none yet.
     pub(crate) fn try_add(&mut self, index: u32) -> bool {
-        let base = index & !(SLOTS as u32 - 1);
-        if self.mask != 0 && self.base != base {
-            return false;
+        if self.mask == 0 {
+            self.base = index & !(SLOTS as u32 - 1);
         }
-        self.base = base;
-        self.mask |= 1 << (index as usize % SLOTS);
-        true
+        self.try_extend(index)
+    }
+
+    /// Adds a slot that the caller has claimed, if it is of this very segment.
+    #[inline(always)]
+    pub(crate) fn try_extend(&mut self, index: u32) -> bool {
+        let same = self.base == index & !(SLOTS as u32 - 1);
+        if same {
+            self.mask |= 1 << (index as usize % SLOTS);
+        }
+        same
     }
 }
 
@@ -181,7 +188,8 @@ impl<T: Slot> Arena<T> {
         unsafe { self.far_slot(index) }
     }
 
-    #[inline(always)]
+    #[cold]
+    #[inline(never)]
     unsafe fn far_slot(&self, index: u32) -> &T {
         let (page, at) = Self::place(index as usize / SLOTS);
         // Acquire pairs with the installation of the page and of the slots; a
@@ -192,16 +200,6 @@ impl<T: Slot> Arena<T> {
             let segment = &*page.add(at);
             segment.slot(index as usize % SLOTS)
         }
-    }
-
-    /// Where the near slot at `index` is: an address, not to be followed.
-    #[cfg(feature = "alloc")]
-    #[inline(always)]
-    pub(crate) fn whereabouts(&self, index: u32) -> *const T {
-        if (index as usize) < self.near_count.load(Relaxed) {
-            return self.near.load(Relaxed).wrapping_add(index as usize);
-        }
-        ptr::null()
     }
 
     /// The slot at `index`, if there is one now. What it says is to be doubted.
@@ -583,6 +581,7 @@ impl<T: Slot> Arena<T> {
 }
 
 /// An address's slot in an arena whose slots stay: routes and groups.
+#[inline(always)]
 pub(crate) fn stable<T: Slot>(arena: &Arena<T>, address: Address) -> Option<&T> {
     if address.is_nowhere() {
         return None;

@@ -46,24 +46,20 @@ impl<T: Slot, const F: usize> Small<T, F> {
         }
     }
 
-    /// Whether the slot at `index` stays as long as its owner.
-    #[inline(always)]
-    pub(crate) fn is_settled(index: u32) -> bool {
-        cfg!(not(feature = "alloc")) || (index as usize) < F + SLOTS
-    }
-
-    /// The slot at `index`, which is settled, if it exists.
+    /// The slot at `index`, if it is there and stays as long as its owner.
     #[inline(always)]
     pub(crate) fn settled(&self, index: u32) -> Option<&T> {
         if let Some(slot) = self.first.get(index as usize) {
             return Some(slot);
         }
-        self.beyond(index)
+        self.settled_beyond(index)
     }
 
     #[inline(never)]
-    fn beyond(&self, index: u32) -> Option<&T> {
-        debug_assert!(Self::is_settled(index));
+    fn settled_beyond(&self, index: u32) -> Option<&T> {
+        if cfg!(feature = "alloc") && index as usize >= F + SLOTS {
+            return None;
+        }
         // SAFETY: the segment of a settled slot is never retired while this
         // arena's owner, who is asking, is there.
         unsafe { self.rest()?.peek_unpinned(index - F as u32) }

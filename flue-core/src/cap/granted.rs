@@ -6,6 +6,9 @@
 
 use super::Reference;
 use super::permissions::Permissions;
+use crate::group::Group;
+use crate::office::Office;
+use crate::route::Route;
 use core::marker::PhantomData;
 
 /// Permissions as types.
@@ -51,6 +54,17 @@ impl<R: Right> Granted<R> {
     #[inline(always)]
     pub(crate) fn reference(&self) -> Reference {
         self.reference
+    }
+
+    /// The slots that its route and its group are in, or were.
+    #[inline(always)]
+    pub(crate) fn slots<'o>(&self, office: &'o Office) -> (&'o Route, &'o Group) {
+        let Reference { route, group, .. } = self.reference;
+        debug_assert!(!route.is_nowhere() && !group.is_nowhere());
+        // SAFETY: a capability is to a route that was opened, in a group that
+        // was made (rule P2), so both slots were claimed once; the arenas of
+        // routes and groups never retire.
+        unsafe { (office.routes.slot(route.index), office.groups.slot(group.index)) }
     }
 }
 

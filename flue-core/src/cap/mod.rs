@@ -7,7 +7,9 @@ pub(crate) mod granted;
 pub(crate) mod handle;
 pub(crate) mod permissions;
 pub(crate) mod send;
+pub(crate) mod slot;
 pub(crate) mod table;
+pub(crate) mod view;
 
 use crate::life::Address;
 use permissions::Permissions;

@@ -3,7 +3,8 @@
 use super::capability::Capability;
 use super::granted::{Granted, Send as MaySend};
 use super::handle::Handle;
-use super::table::{Table, View};
+use super::table::Table;
+use super::view::View;
 use crate::error::{RejectedPayload, SendError};
 use crate::mailbox::deliver::{Attached, Letter, Undelivered};
 use crate::mailbox::waiters::{Needs, SendWait};
@@ -76,7 +77,7 @@ impl Table {
         if view.is_sealed() {
             return Err(SendError::Dead);
         }
-        if attach.len() > view.office.most_attached() {
+        if attach.len() > view.office().most_attached() {
             return Err(SendError::TooManyHandles);
         }
         if bytes > most {
@@ -123,21 +124,34 @@ impl Table {
     #[inline]
     pub fn send(&self, to: Handle, data: &[u8], attach: &[Handle]) -> Result<(), SendError> {
         if attach.is_empty() && data.len() <= INLINE_BYTES {
-            let view = self.view();
-            if view.is_sealed() {
-                return Err(SendError::Dead);
-            }
-            if data.len() > view.office.limits().bytes_per_message as usize {
-                return Err(SendError::TooLarge);
-            }
-            let target = view.lookup(to).ok_or(SendError::InvalidHandle)?;
-            let granted = Granted::check(target).ok_or(SendError::PermissionDenied)?;
-            return view
-                .office
-                .deliver_inline(Some(view), &granted, data)
-                .map_err(|refused| refused.error);
+            return self.send_inline(to, data);
         }
         self.send_slowly(to, data, attach)
+    }
+
+    /// That the table is not sealed is checked once, at the commit; what fails
+    /// before is `Dead` all the same if it is.
+    #[inline(always)]
+    fn send_inline(&self, to: Handle, data: &[u8]) -> Result<(), SendError> {
+        let view = self.view();
+        let most = view.office().limits().bytes_per_message as usize;
+        let sent = if data.len() > most {
+            Err(SendError::TooLarge)
+        } else if let Some(target) = view.lookup(to) {
+            match Granted::check(target) {
+                Some(granted) => {
+                    let sent = view.office().deliver_inline(Some(view), &granted, data);
+                    sent.map_err(|refused| refused.error)
+                }
+                None => Err(SendError::PermissionDenied),
+            }
+        } else {
+            Err(SendError::InvalidHandle)
+        };
+        match sent {
+            Ok(()) => Ok(()),
+            Err(error) => Err(view.refusal(error)),
+        }
     }
 
     #[inline(never)]

@@ -14,7 +14,7 @@ use crate::roster::Roster;
 use crate::route::{Credit, MOST_CREDIT, MOST_SHARE};
 use crate::sync::atomic::{
     AtomicU32, AtomicUsize,
-    Ordering::{AcqRel, Acquire, Relaxed},
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 use crate::sync::const_fn;
 
@@ -184,6 +184,15 @@ impl Received {
     pub(crate) fn one_more(&self) -> (u32, bool) {
         let before = self.0.fetch_add(COUNT.one(), AcqRel);
         (COUNT.get(before).wrapping_add(1) as u32, WAITING.get(before) == 1)
+    }
+
+    /// Counts one more where no sender may wait, so that only the owner writes:
+    /// nobody's wait has to come before or after this. Returns the count.
+    #[inline]
+    pub(crate) fn one_more_unawaited(&self) -> u32 {
+        let after = self.0.load(Relaxed).wrapping_add(COUNT.one());
+        self.0.store(after, Release); // Partner: `count`.
+        COUNT.get(after) as u32
     }
 
     /// Says that a sender waits, before it looks for room for the last time.

@@ -16,7 +16,8 @@ use super::node::{ATTACHMENTS, Attachment, Content, Holds, Node};
 use crate::arena::{Claim, Exhausted};
 use crate::cap::Reference;
 use crate::cap::granted::{Granted, Send as MaySend};
-use crate::cap::table::{Table, View};
+use crate::cap::table::Table;
+use crate::cap::view::View;
 use crate::error::SendError;
 use crate::group::Group;
 use crate::life::Address;
@@ -31,7 +32,6 @@ use crate::sync::atomic::{
     Ordering::{Acquire, Relaxed, SeqCst},
     fence,
 };
-#[cfg(feature = "alloc")]
 use crate::sync::prefetch_to_write;
 use crate::twin::{self, Twin};
 use core::mem::{ManuallyDrop, MaybeUninit};
@@ -120,14 +120,10 @@ impl Office {
     fn take_node(&self, sender: Option<View<'_>>) -> Result<u32, Exhausted> {
         #[cfg(feature = "alloc")]
         if let Some(view) = sender {
-            // The next send will write the next node: its line comes meanwhile.
-            let fetch = |next| {
-                prefetch_to_write(self.nodes.whereabouts(next));
+            return match view.slot().magazine.take() {
+                Some(node) => Ok(node),
+                None => self.restock(view),
             };
-            if let Some(node) = view.slot.magazine.take_and(fetch) {
-                return Ok(node);
-            }
-            return self.restock(view);
         }
         let _ = sender;
         self.nodes.claim()
@@ -138,7 +134,7 @@ impl Office {
     #[cold]
     #[inline(never)]
     fn restock(&self, view: View<'_>) -> Result<u32, Exhausted> {
-        let want = if self.is_fixed() { 1 } else { view.slot.magazine.appetite() };
+        let want = if self.is_fixed() { 1 } else { view.slot().magazine.appetite() };
         let mut nodes = self.nodes.claim_some(want)?;
         let first = nodes.next().ok_or(Exhausted::Limit)?;
         if nodes.mask() != 0 {
@@ -151,7 +147,7 @@ impl Office {
     /// the same segment.
     pub(crate) fn return_nodes(&self, view: View<'_>, nodes: Claim) {
         #[cfg(feature = "alloc")]
-        if !self.is_fixed() && view.slot.magazine.fill(nodes) {
+        if !self.is_fixed() && view.slot().magazine.fill(nodes) {
             return;
         }
         let _ = view;
@@ -167,8 +163,7 @@ impl Office {
         data: &[u8],
     ) -> Result<(), Undelivered> {
         let target = granted.reference();
-        let Some(route) = self.route(target.route) else { return Err(SendError::Closed.into()) };
-        let Some(fate) = self.group(target.group) else { return Err(SendError::Closed.into()) };
+        let (route, fate) = granted.slots(self);
         // The node first, so that the two steps on the route's cache line follow
         // each other. A closed route has no credit; a dead group is seen when
         // there is none, or at the commit.
@@ -178,6 +173,8 @@ impl Office {
         };
         // SAFETY: taken just now, and claimed until the receiver gives it back.
         let node = unsafe { self.nodes.slot(index) };
+        // The next node is likely the next send's: its line comes meanwhile.
+        prefetch_to_write(core::ptr::from_ref(node).wrapping_add(1));
         // SAFETY: Private: taken by us, not queued yet.
         unsafe { node.write(|content| content.fill_inline(data)) };
         if let Err(error) = self.charge_message(route, target.route, target.group) {
@@ -369,8 +366,7 @@ impl Office {
             return self.deliver_inline(sender, granted, data);
         }
         let target = granted.reference();
-        let route = self.route(target.route).ok_or(SendError::Closed)?;
-        let fate = self.group(target.group).ok_or(SendError::Closed)?;
+        let (route, fate) = granted.slots(self);
         if !self.is_open(target.route, target.group) {
             return Err(SendError::Closed.into());
         }

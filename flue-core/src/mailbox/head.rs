@@ -84,6 +84,14 @@ impl Element {
         Some(if KIND.get(self.0 as usize) == 0 { What::Message(index) } else { What::Down(index) })
     }
 
+    /// The node's index, if the element is a message.
+    #[inline(always)]
+    pub(crate) fn as_message(self) -> Option<u32> {
+        let index = self.0.wrapping_sub(1); // Of none: above every index.
+        (index < NEWEST.max() as u32).then_some(index)
+    }
+
+    #[inline(always)]
     pub(crate) fn is_none(self) -> bool {
         self == Self::NONE
     }
@@ -220,8 +228,12 @@ mod tests {
     fn an_element_is_its_kind_and_index() {
         assert_eq!(Element::NONE.what(), None);
         assert_eq!(Element::message(0).what(), Some(What::Message(0)));
+        assert_eq!(Element::message(0).as_message(), Some(0));
+        assert_eq!(Element::down(0).as_message(), None);
+        assert_eq!(Element::NONE.as_message(), None);
         let last = (MOST_ELEMENTS - 1) as u32;
         assert_eq!(Element::down(last).what(), Some(What::Down(last)));
+        assert_eq!(Element::message(last).as_message(), Some(last));
         assert_eq!(Word(0).with(Element::down(last)).newest(), Element::down(last));
     }
 

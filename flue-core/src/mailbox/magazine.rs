@@ -58,14 +58,8 @@ impl Magazine {
     }
 
     /// Takes a node, if there is one.
-    #[inline]
-    pub(crate) fn take(&self) -> Option<u32> {
-        self.take_and(|_| {})
-    }
-
-    /// Takes a node, if there is one, and says which one would be next.
     #[inline(always)]
-    pub(crate) fn take_and(&self, next: impl Fn(u32)) -> Option<u32> {
+    pub(crate) fn take(&self) -> Option<u32> {
         let mut seen = self.word.load(Acquire);
         loop {
             let at_hand = AT_HAND.get(seen);
@@ -79,14 +73,7 @@ impl Magazine {
                 return Some(node as u32);
             }
             match self.word.compare_exchange_weak(seen, taken, AcqRel, Acquire) {
-                // Ordering 1.
-                Ok(_) => {
-                    if AT_HAND.get(taken) != 0 {
-                        let after = AT_HAND.get(taken).trailing_zeros() as usize;
-                        next((SEGMENT.get(taken) * SLOTS + after) as u32);
-                    }
-                    return Some(node as u32);
-                }
+                Ok(_) => return Some(node as u32), // Ordering 1.
                 Err(now) => seen = now,
             }
         }
@@ -133,12 +120,12 @@ impl Spare {
     }
 
     /// Adds a node. What it returns is to be given back now.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub(crate) fn keep(&mut self, node: u32) -> Option<Claim> {
         self.count += 1;
         let [first, ..] = &mut self.runs;
-        if first.try_add(node) && self.count < BATCH {
+        if first.try_extend(node) && self.count < BATCH {
             return None;
         }
         self.keep_slowly(node)

@@ -85,6 +85,8 @@ pub struct Mailbox {
     down: ReceivedDown,
     /// The element whose room was given back already.
     counted: Element,
+    /// Whether a guard was lent something that must be settled after it.
+    has_lent: bool,
     /// The message that a guard has, or had and forgot.
     lent: Option<(Element, NonNull<Node>)>,
     /// Handles that the guard of `lent` has not given away.
@@ -114,7 +116,7 @@ impl Mailbox {
         if table.post_office() != office {
             return Err(CreateError::PostOfficeMismatch);
         }
-        let of_table = table.view().slot.group.load();
+        let of_table = table.view().slot().group.load();
         if !of_table.is_nowhere() && of_table != group.address() {
             return Err(CreateError::TableMismatch);
         }
@@ -134,10 +136,10 @@ impl Mailbox {
     fn open(group: &RouteGroup, table: &Table, limits: MailboxLimits) -> Result<Self, CreateError> {
         let office: &Office = group.post_office();
         let view = table.view();
-        if !view.slot.add_share(limits.handles, office.most_handles()) {
+        if !view.slot().add_share(limits.handles, office.most_handles()) {
             return Err(CreateError::LimitReached);
         }
-        let unshare = |_: &_| view.slot.remove_share(limits.handles);
+        let unshare = |_: &_| view.slot().remove_share(limits.handles);
         let index = office.routes.claim().inspect_err(unshare)?;
         let unroute = |_: &_| office.routes.give_back(index);
         let channel_at = office.channels.claim().inspect_err(unroute).inspect_err(unshare)?;
@@ -171,6 +173,7 @@ impl Mailbox {
                 - u32::from(limits.messages >= 4),
             down: ReceivedDown::NONE,
             counted: Element::NONE,
+            has_lent: false,
             lent: None,
             handles: heapless::Vec::new(),
             spare: Spare::new(),
@@ -313,8 +316,8 @@ impl Drop for Mailbox {
         self.drain(taken, &mut panics);
         // What taken handles are charged to this mailbox is its table's now.
         let view = self.table.view();
-        self.route().share.close(self.address.generation, |change| view.slot.take_over(change));
-        view.slot.remove_share(self.limits.handles);
+        self.route().share.close(self.address.generation, |change| view.slot().take_over(change));
+        view.slot().remove_share(self.limits.handles);
         let _ = self.channel().life.end(self.channel().life.count());
         office.release_channel(self.channel_at);
         self.group.slot().routes.repay();

@@ -15,7 +15,7 @@ use super::channel::Received;
 use super::head::{Element, What};
 use super::node::{ATTACHMENTS, Attachment, Content, Holds, Node};
 use crate::cap::entry::By;
-use crate::cap::table::Admitted;
+use crate::cap::view::Admitted;
 use crate::error::{RecvError, TryRecvError};
 use crate::panics::Panics;
 use crate::payload::{INLINE_BYTES, Owned};
@@ -49,21 +49,30 @@ impl Mailbox {
         if self.group.is_dead() {
             return Err(TryRecvError::Dead);
         }
+        if self.pending.is_none() { self.newest() } else { self.next_pending() }
+    }
+
+    /// What came since the marker, when all before it was received.
+    fn newest(&mut self) -> Result<Signal<'_>, TryRecvError> {
+        let seen = self.route().head.look().newest();
+        if seen == self.marker {
+            self.pass_over();
+            return Err(TryRecvError::Empty);
+        }
+        let Some((node, envelope)) = self.only_one(seen) else {
+            self.fetch();
+            return self.next_pending();
+        };
+        self.count(seen, envelope.weight);
+        let old = core::mem::replace(&mut self.marker, seen);
+        self.free(old);
+        Ok(Signal::Message(self.lend(seen, node, envelope)))
+    }
+
+    /// The first of what was taken off the head.
+    #[inline(never)]
+    fn next_pending(&mut self) -> Result<Signal<'_>, TryRecvError> {
         loop {
-            if self.pending.is_none() {
-                let seen = self.route().head.look().newest();
-                if seen == self.marker {
-                    self.pass_over();
-                    return Err(TryRecvError::Empty);
-                }
-                if let Some((node, envelope)) = self.only_one(seen) {
-                    self.count(seen, envelope.weight);
-                    let old = core::mem::replace(&mut self.marker, seen);
-                    self.free(old);
-                    return Ok(Signal::Message(self.lend(seen, node, envelope)));
-                }
-                self.fetch();
-            }
             let element = self.pending;
             match element.what() {
                 Some(What::Message(index)) => {
@@ -79,21 +88,34 @@ impl Mailbox {
                     return Ok(Signal::Message(self.lend(element, node, envelope)));
                 }
                 Some(What::Down(index)) => {
-                    self.front = None;
-                    self.pending = self.next_of(element);
-                    let received = self.receive_down(index);
-                    if element != self.marker {
-                        self.free(element);
-                    }
-                    if let Some(received) = received {
-                        let _ = self.handles.push(received.handle); // Empty: nothing is lent.
-                        self.down = received;
+                    if self.take_down(element, index) {
                         return Ok(Signal::Down(Down::new(self)));
                     }
                 }
-                None => return Err(TryRecvError::Empty),
+                // What was there were removed downs; more may have come since.
+                None if self.fetch() => {}
+                None => {
+                    self.pass_over();
+                    return Err(TryRecvError::Empty);
+                }
             }
         }
+    }
+
+    /// Receives the pending down, into `self.down`. `false`: it was removed.
+    #[inline(never)]
+    fn take_down(&mut self, element: Element, index: u32) -> bool {
+        self.front = None;
+        self.pending = self.next_of(element);
+        let received = self.receive_down(index);
+        if element != self.marker {
+            self.free(element);
+        }
+        let Some(received) = received else { return false };
+        let _ = self.handles.push(received.handle); // Empty: nothing is lent.
+        self.has_lent = true;
+        self.down = received;
+        true
     }
 
     /// Nothing is here and yet a sender waits: who was woken for the room has
@@ -109,7 +131,7 @@ impl Mailbox {
     /// came since the marker: then nothing is to be turned round.
     #[inline(always)]
     fn only_one(&self, newest: Element) -> Option<(NonNull<Node>, Envelope)> {
-        let Some(What::Message(index)) = newest.what() else { return None };
+        let index = newest.as_message()?;
         // SAFETY: in our queue, so its claim is ours, and Queued.
         let node = unsafe { self.post_office().nodes.slot(index) };
         // SAFETY: as above.
@@ -121,8 +143,14 @@ impl Mailbox {
     /// Lends a message that was taken to the guard that is made for it.
     #[inline(always)]
     fn lend(&mut self, element: Element, node: NonNull<Node>, envelope: Envelope) -> Message<'_> {
-        self.lent = Some((element, node));
+        // The marker is not to be freed yet, and inline bytes need no dropping.
+        let is_settled = element == self.marker && envelope.is_inline;
+        if !is_settled || twin::is(Twin::MarkerFreed) {
+            self.has_lent = true;
+            self.lent = Some((element, node));
+        }
         if envelope.attached > 0 {
+            self.has_lent = true;
             self.import(node);
         }
         Message::new(self, envelope.data, envelope.length)
@@ -360,7 +388,10 @@ impl Mailbox {
             channel.bytes.lower(channel.life.count(), weight);
         }
         let received: &Received = &self.channel().received;
-        let (count, awaited) = received.one_more();
+        let (count, awaited) = match self.limits.waiters {
+            0 => (received.one_more_unawaited(), false),
+            _ => received.one_more(),
+        };
         let most = self.limits.messages;
         // Now and then, so that the senders' cache line is left alone.
         if count & self.stride == 0 {
@@ -440,9 +471,17 @@ impl Mailbox {
     /// Ends what a guard had: its handles, the message, its node.
     #[inline(always)]
     pub(crate) fn settle_lent(&mut self) {
+        if self.has_lent {
+            self.settle();
+        }
+    }
+
+    #[inline(never)]
+    fn settle(&mut self) {
         if !self.handles.is_empty() {
             self.release_lent();
         }
+        self.has_lent = false; // Before the payload's drop, which is user code.
         if let Some((element, node)) = self.lent.take() {
             self.settle_message(element, node);
         }
@@ -508,17 +547,23 @@ impl Mailbox {
     }
 
     /// Frees an element that was received or destroyed, and is no marker any more.
-    #[inline]
+    #[inline(always)]
     pub(super) fn free(&mut self, element: Element) {
-        match element.what() {
-            Some(What::Message(index)) => self.keep(index),
-            Some(What::Down(index)) => self.unqueue_down(index),
-            None => {}
+        match element.as_message() {
+            Some(index) => self.keep(index),
+            None => self.free_down(element),
+        }
+    }
+
+    #[inline(never)]
+    fn free_down(&mut self, element: Element) {
+        if let Some(What::Down(index)) = element.what() {
+            self.unqueue_down(index);
         }
     }
 
     /// Keeps a node to be given back with others.
-    #[inline]
+    #[inline(always)]
     fn keep(&mut self, node: u32) {
         if let Some(nodes) = self.spare.keep(node) {
             self.post_office().return_nodes(self.table.view(), nodes);
@@ -539,6 +584,7 @@ struct Envelope {
     next: Element,
     /// Bytes that were charged for it.
     weight: u32,
+    is_inline: bool,
     attached: u8,
     data: NonNull<u8>,
     length: usize,
@@ -548,8 +594,9 @@ impl Content {
     #[inline(always)]
     fn envelope(&self) -> Envelope {
         let (data, length) = self.bytes();
-        let weight = if self.holds == Holds::Owned { self.length } else { 0 };
-        Envelope { next: self.next, weight, attached: self.attached, data, length }
+        let is_inline = self.holds == Holds::Inline;
+        let weight = if is_inline { 0 } else { self.length };
+        Envelope { next: self.next, weight, is_inline, attached: self.attached, data, length }
     }
 
     /// Where the bytes are, and how many.
@@ -558,7 +605,8 @@ impl Content {
         if self.holds == Holds::Inline {
             // SAFETY: the body is inline, as `holds` says; its address is taken only.
             let inline = unsafe { &self.body.inline };
-            return (NonNull::from(inline).cast(), (self.length as usize).min(INLINE_BYTES));
+            debug_assert!(self.length as usize <= INLINE_BYTES);
+            return (NonNull::from(inline).cast(), self.length as usize);
         }
         self.elsewhere()
     }

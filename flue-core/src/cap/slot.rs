@@ -1,0 +1,174 @@
+//! Table slots: what all values of one table share.
+//!
+//! # Who may do what to a table slot
+//! | state   | refs | may read and write the fields                              |
+//! |---------|------|------------------------------------------------------------|
+//! | Vacant  | 0    | who holds the slot's claim                                 |
+//! | Living  | > 0  | who has a reference, by the steps of each field            |
+//!
+//! References are `Table` values, mailboxes, received messages that are owned,
+//! and sends with attachments while they are under way. Others reach a slot
+//! pinned, and take a reference before they do anything (`acquire`).
+//!
+//! # Progress
+//! Lock-free; each word by itself.
+
+use super::entry::Entry;
+use crate::arena::Slot;
+use crate::arena::small::Small;
+use crate::index::Index;
+use crate::life::{Address, AddressCell};
+use crate::limits::Limits;
+#[cfg(feature = "alloc")]
+use crate::mailbox::magazine::Magazine;
+#[cfg(feature = "alloc")]
+use crate::reclaim::Pin;
+use crate::sync::atomic::{
+    AtomicU32,
+    Ordering::{AcqRel, Relaxed, Release},
+};
+use crate::sync::const_fn;
+
+/// Entries that lie in the table slot itself.
+const FIRST_ENTRIES: usize = if crate::sync::MODEL || cfg!(not(feature = "alloc")) { 1 } else { 4 };
+
+/// What all values of one table share.
+pub(crate) struct TableSlot {
+    pub(super) refs: AtomicU32,
+    /// The group that seals the table by its death, if there is one.
+    pub(crate) group: AddressCell,
+    /// Slots charged to the table itself. Changed by wrapping steps that only
+    /// together make sense while a mailbox goes.
+    used: AtomicU32,
+    limit: AtomicU32,
+    /// Slots that living mailboxes have added.
+    shares: AtomicU32,
+    /// Living entries.
+    pub(super) live: AtomicU32,
+    pub(crate) entries: Small<Entry, FIRST_ENTRIES>,
+    pub(super) index: Index,
+    #[cfg(feature = "alloc")]
+    pub(crate) magazine: Magazine,
+}
+
+impl TableSlot {
+    const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self {
+                refs: AtomicU32::new(0),
+                group: AddressCell::nowhere(),
+                used: AtomicU32::new(0),
+                limit: AtomicU32::new(0),
+                shares: AtomicU32::new(0),
+                live: AtomicU32::new(0),
+                #[cfg(all(not(feature = "alloc"), not(all(loom, feature = "loom"))))]
+                entries: Small::new([const { Entry::new() }; FIRST_ENTRIES]),
+                #[cfg(any(feature = "alloc", all(loom, feature = "loom")))]
+                entries: Small::new(first_entries()),
+                index: Index::new(),
+                #[cfg(feature = "alloc")]
+                magazine: Magazine::new(),
+            }
+        }
+    }
+
+    /// Makes the claimed slot a table of one reference.
+    pub(super) fn open(&self, group: Address, limits: &Limits) {
+        self.group.store(group);
+        self.used.store(0, Relaxed);
+        self.limit.store(limits.handles_per_table, Relaxed);
+        self.shares.store(0, Relaxed);
+        self.live.store(0, Relaxed);
+        self.refs.store(1, Release); // Partner: `acquire`.
+    }
+
+    /// Takes a reference, if the table still has one.
+    pub(crate) fn acquire(&self) -> bool {
+        let mut refs = self.refs.load(Relaxed);
+        while refs != 0 {
+            match self.refs.compare_exchange_weak(refs, refs + 1, AcqRel, Relaxed) {
+                Ok(_) => return true,
+                Err(now) => refs = now,
+            }
+        }
+        false
+    }
+
+    /// Entries there may be now.
+    pub(super) fn capacity(&self) -> usize {
+        self.limit.load(Relaxed) as usize + self.shares.load(Relaxed) as usize
+    }
+
+    /// Adds a mailbox's share to the capacity, if storage is not fixed below it.
+    pub(crate) fn add_share(&self, handles: u32, most: u32) -> bool {
+        let own = self.limit.load(Relaxed);
+        // What closed mailboxes left behind is the table's own: one that is above
+        // its limit by that gets no more of it.
+        if self.used.load(Relaxed) > own {
+            return false;
+        }
+        let mut shares = self.shares.load(Relaxed);
+        loop {
+            let Some(sum) = shares.checked_add(handles) else { return false };
+            if sum.saturating_add(own) > most {
+                return false;
+            }
+            match self.shares.compare_exchange_weak(shares, sum, AcqRel, Relaxed) {
+                Ok(_) => return true,
+                Err(now) => shares = now,
+            }
+        }
+    }
+
+    pub(crate) fn remove_share(&self, handles: u32) {
+        self.shares.fetch_sub(handles, AcqRel);
+    }
+
+    /// Takes over what a closing mailbox's share is used for.
+    pub(crate) fn take_over(&self, change: i64) {
+        self.used.fetch_add(change as u32, AcqRel); // Wrapping: `change` may be negative.
+    }
+
+    pub(super) fn charge(&self) -> bool {
+        let limit = self.limit.load(Relaxed);
+        let mut used = self.used.load(Relaxed);
+        loop {
+            if used >= limit {
+                return false;
+            }
+            match self.used.compare_exchange_weak(used, used + 1, AcqRel, Relaxed) {
+                Ok(_) => return true,
+                Err(now) => used = now,
+            }
+        }
+    }
+
+    pub(super) fn uncharge(&self) {
+        self.used.fetch_sub(1, AcqRel);
+    }
+}
+
+/// The first entries, built as the target's const rules allow.
+#[cfg(all(feature = "alloc", not(all(loom, feature = "loom"))))]
+const fn first_entries() -> [Entry; FIRST_ENTRIES] {
+    [const { Entry::new() }; FIRST_ENTRIES]
+}
+
+#[cfg(all(loom, feature = "loom"))]
+fn first_entries() -> [Entry; FIRST_ENTRIES] {
+    core::array::from_fn(|_| Entry::new())
+}
+
+impl Slot for TableSlot {
+    fn vacant() -> Self {
+        Self::new()
+    }
+
+    #[cfg(feature = "alloc")]
+    const HOLDS_MEMORY: bool = true;
+
+    #[cfg(feature = "alloc")]
+    fn reclaim(&self, pin: &Pin) {
+        self.entries.clear(pin);
+    }
+}

@@ -1,0 +1,283 @@
+//! What can be done with the entries of a table, for those who keep it.
+//!
+//! # Progress
+//! Lookups are wait-free. Inserting, retaining and releasing are lock-free.
+
+use super::Reference;
+use super::entry::{By, Entry, Key, Lowered, Refused};
+use super::granted::{Granted, Right};
+use super::handle::Handle;
+use super::slot::TableSlot;
+use super::table::Table;
+use crate::arena::Exhausted;
+use crate::error::{SendError, TableError};
+use crate::index::{Family, LinkCell, mix};
+use crate::life::Address;
+use crate::office::PostOffice;
+use crate::reclaim::Pin;
+use crate::route;
+use crate::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::cell::OnceCell;
+
+/// A table slot together with its office: where its operations are.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'t>(&'t Table);
+
+impl<'t> View<'t> {
+    #[inline(always)]
+    pub(super) fn of(table: &'t Table) -> Self {
+        Self(table)
+    }
+
+    #[inline(always)]
+    pub(crate) fn office(self) -> &'t PostOffice {
+        self.0.post_office()
+    }
+
+    #[inline(always)]
+    pub(crate) fn slot(self) -> &'t TableSlot {
+        self.0.slot()
+    }
+
+    /// Whether the table's group is dead (rule O5).
+    #[inline(always)]
+    pub(crate) fn is_sealed(self) -> bool {
+        !self.0.seal().is(self.0.generation())
+    }
+
+    /// What a send that failed says: a sealed table comes before everything.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn refusal(self, error: SendError) -> SendError {
+        if self.is_sealed() { SendError::Dead } else { error }
+    }
+
+    /// Runs `look` on the entry at a handle's index, if there is one.
+    #[inline(always)]
+    fn with_entry<R>(self, handle: Handle, look: impl FnOnce(&Entry) -> R) -> Option<R> {
+        match self.slot().entries.settled(handle.index()) {
+            Some(entry) => Some(look(entry)),
+            None => self.with_passing_entry(handle, look),
+        }
+    }
+
+    #[inline(never)]
+    fn with_passing_entry<R>(self, handle: Handle, look: impl FnOnce(&Entry) -> R) -> Option<R> {
+        let pin = self.office().pin();
+        self.slot().entries.peek(&pin, handle.index()).map(look)
+    }
+
+    /// The capability that `handle` names.
+    #[inline(always)]
+    pub(crate) fn lookup(self, handle: Handle) -> Option<Reference> {
+        self.with_entry(handle, |entry| entry.copy(handle.generation()))?
+    }
+
+    /// Proof that `handle` names a capability with the right `R`.
+    pub(crate) fn grant<R: Right>(self, handle: Handle) -> Result<Granted<R>, TableError> {
+        if self.is_sealed() {
+            return Err(TableError::Dead);
+        }
+        let reference = self.lookup(handle).ok_or(TableError::InvalidHandle)?;
+        Granted::check(reference).ok_or(TableError::PermissionDenied)
+    }
+
+    fn family(self) -> EntryFamily<'t> {
+        EntryFamily { view: self, pin: OnceCell::new() }
+    }
+
+    /// The handle of the entry equal to `reference`, with one more reference, if there is one.
+    fn raise(self, reference: Reference, by: By) -> Option<Handle> {
+        let (family, key) = (self.family(), Key::of(reference));
+        loop {
+            let index = self.slot().index.find(&family, key)?;
+            if let Some(handle) = family.record(index)?.raise_key(index, key, by) {
+                return Some(handle);
+            }
+        }
+    }
+
+    /// Puts a capability into the claimed slot `index`, or finds it there
+    /// already, in which case the slot was not used (rule P4).
+    pub(crate) fn admit(
+        self,
+        index: u32,
+        reference: Reference,
+        payer: Address,
+        by: By,
+    ) -> Admitted {
+        let (family, key) = (self.family(), Key::of(reference));
+        // SAFETY: claimed by the caller.
+        let entry = unsafe { self.slot().entries.slot(index) };
+        let handle = entry.stage(index, reference, payer, by);
+        let live = self.slot().live.fetch_add(1, Relaxed) as usize + 1; // A count for people, and for:
+        if !self.office().is_fixed() {
+            self.slot().index.spread(live);
+        }
+        loop {
+            let other = match self.slot().index.insert(&family, key, index) {
+                Ok(()) => {
+                    entry.publish();
+                    return Admitted::New(handle);
+                }
+                Err(other) => other,
+            };
+            let raised = family.record(other).and_then(|entry| entry.raise_key(other, key, by));
+            if let Some(handle) = raised {
+                entry.withdraw();
+                self.slot().live.fetch_sub(1, Relaxed);
+                return Admitted::Present(handle);
+            }
+        }
+    }
+
+    /// Puts a capability into the table on the table's own account.
+    pub(crate) fn insert(self, reference: Reference) -> Result<Handle, TableError> {
+        if let Some(handle) = self.raise(reference, By::Own) {
+            return Ok(handle);
+        }
+        let slot = self.reserve_own()?;
+        match self.admit(slot, reference, Address::NOWHERE, By::Own) {
+            Admitted::New(handle) => Ok(handle),
+            Admitted::Present(handle) => {
+                self.give_back(slot, Address::NOWHERE);
+                Ok(handle)
+            }
+        }
+    }
+
+    /// Reserves a slot on the table's own account.
+    pub(crate) fn reserve_own(self) -> Result<u32, TableError> {
+        if !self.slot().charge() {
+            return Err(TableError::Full);
+        }
+        self.claim().inspect_err(|_| self.slot().uncharge()).map_err(|refused| match refused {
+            Exhausted::Limit => TableError::Full,
+            Exhausted::Memory => TableError::OutOfMemory,
+        })
+    }
+
+    /// Claims a slot that somebody is charged for.
+    pub(crate) fn claim(self) -> Result<u32, Exhausted> {
+        self.slot().entries.claim()
+    }
+
+    /// Gives back a slot that was reserved, or whose entry is gone.
+    pub(crate) fn give_back(self, index: u32, payer: Address) {
+        // SAFETY: the caller holds the claim.
+        let spent = unsafe { self.slot().entries.slot(index) }.is_spent();
+        if !spent {
+            self.slot().entries.give_back(index);
+        }
+        self.repay(payer);
+    }
+
+    /// Gives back a claimed slot that was never used, and is not charged here.
+    pub(crate) fn return_slot(self, index: u32) {
+        self.slot().entries.give_back(index);
+    }
+
+    /// Gives back what a slot was charged.
+    fn repay(self, payer: Address) {
+        let Some(route) = self.office().route(payer) else { return self.slot().uncharge() };
+        match route.share.lower(payer.generation, 1) {
+            route::Lowered::Stale => self.slot().uncharge(),
+            route::Lowered::Done => {}
+            route::Lowered::Awaited => self.office().wake_sender(payer),
+        }
+    }
+
+    pub(crate) fn retain(self, handle: Handle) -> Result<(), TableError> {
+        match self.with_entry(handle, |entry| entry.retain(handle.generation())) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(Refused::Overflow)) => Err(TableError::LimitReached),
+            Some(Err(Refused::Invalid)) | None => Err(TableError::InvalidHandle),
+        }
+    }
+
+    /// Takes one reference of this kind back. `false`: there is none.
+    pub(crate) fn lower(self, handle: Handle, by: By) -> bool {
+        let lowered = self.with_entry(handle, |entry| {
+            let key = entry.key(); // This life's, if the step succeeds.
+            (key, entry.lower(handle.generation(), by))
+        });
+        match lowered {
+            Some((Some(key), Some(Lowered::Last))) => {
+                self.slot().live.fetch_sub(1, Relaxed);
+                self.slot().index.settle(&self.family(), key);
+                true
+            }
+            Some((_, Some(_))) => true,
+            _ => false,
+        }
+    }
+
+    /// Turns a guard's reference into the process's own.
+    pub(crate) fn take(self, handle: Handle) {
+        self.with_entry(handle, |entry| entry.take(handle.generation()));
+    }
+
+    /// Empties the table, whose last reference is gone.
+    pub(super) fn clear(self) {
+        #[cfg(feature = "alloc")]
+        self.office().nodes.give_back_all(core::iter::from_fn(|| self.slot().magazine.take()));
+        if self.slot().live.load(Acquire) == 0 {
+            return;
+        }
+        let family = self.family();
+        for index in 0..self.slot().entries.span() {
+            if let Some(key) = family.record(index).and_then(Entry::finish) {
+                self.slot().live.fetch_sub(1, Relaxed);
+                self.slot().index.settle(&family, key);
+            }
+        }
+    }
+}
+
+/// What came of putting a capability into a slot.
+#[must_use]
+pub(crate) enum Admitted {
+    /// It is there now.
+    New(Handle),
+    /// An equal one was: the slot is still the caller's to give back.
+    Present(Handle),
+}
+
+/// The entries of a table, as its index sees them. Pins when it first meets an
+/// entry that might be given back.
+struct EntryFamily<'t> {
+    view: View<'t>,
+    pin: OnceCell<Pin>,
+}
+
+impl Family for EntryFamily<'_> {
+    type Record = Entry;
+    type Key = Key;
+
+    fn record(&self, index: u32) -> Option<&Entry> {
+        if let Some(entry) = self.view.slot().entries.settled(index) {
+            return Some(entry);
+        }
+        let pin = self.pin.get_or_init(|| self.view.office().pin());
+        self.view.slot().entries.peek(pin, index)
+    }
+
+    fn link(entry: &Entry) -> &LinkCell {
+        &entry.link
+    }
+
+    fn key(&self, entry: &Entry) -> Option<Key> {
+        entry.key()
+    }
+
+    fn hash(&self, key: Key) -> u32 {
+        let seed = self.view.office().seed() ^ self.view.0.number();
+        mix(seed, &[key.route.index, key.route.generation, key.permissions])
+    }
+
+    fn unlinked(&self, index: u32) {
+        // SAFETY: dead and unlinked by our step, so its slot is ours to give back.
+        let payer = unsafe { self.view.slot().entries.slot(index) }.payer();
+        self.view.give_back(index, payer);
+    }
+}
