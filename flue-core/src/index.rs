@@ -191,9 +191,17 @@ impl Index {
         }
     }
 
-    /// Lists the record at `index`, which is filled with `key` and private,
-    /// unless a living one has the key: that one's index is the error.
-    pub(crate) fn insert<F: Family>(&self, family: &F, key: F::Key, index: u32) -> Result<(), u32> {
+    /// Lists the record at `index`, which is private, unless a living one has
+    /// the key: that one's index is the error. `fill` gives the record the key,
+    /// once, just before it is listed.
+    pub(crate) fn insert<F: Family>(
+        &self,
+        family: &F,
+        key: F::Key,
+        index: u32,
+        fill: impl FnOnce(),
+    ) -> Result<(), u32> {
+        let mut fill = Some(fill);
         let hash = family.hash(key);
         let Some(record) = family.record(index) else { return Err(index) };
         let link = F::link(record);
@@ -202,6 +210,9 @@ impl Index {
             match self.search(family, start, order_of(hash), Some(key)) {
                 Place::At(other) => return Err(other),
                 Place::Gap(before, seen) => {
+                    if let Some(fill) = fill.take() {
+                        fill();
+                    }
                     link.0.store(link.load().to_target_of(seen).0, Release); // Private.
                     if before.change(seen, seen.to_record(index)) {
                         return Ok(());

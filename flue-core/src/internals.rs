@@ -408,7 +408,7 @@ impl Records {
         let record = &self.records[at as usize];
         record.key.store(key, crate::sync::atomic::Ordering::Release);
         let _ = record.life.begin();
-        self.index.insert(&Keys(self), key, at).inspect_err(|_| {
+        self.index.insert(&Keys(self), key, at, || {}).inspect_err(|_| {
             let _ = record.life.end(record.life.count());
         })
     }

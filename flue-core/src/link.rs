@@ -318,7 +318,7 @@ impl Office {
         self.link_index.spread(self.links.live());
         let family = Links { office: self, pin };
         let mut withdrawn = false;
-        while let Err(found) = self.link_index.insert(&family, pair, index) {
+        while let Err(found) = self.link_index.insert(&family, pair, index, || {}) {
             // Another one is there: this one is not needed, unless that one is
             // cut before this one is.
             if self

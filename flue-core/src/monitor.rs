@@ -546,7 +546,7 @@ impl Mailbox {
         self.adopt(index, monitor);
         let _ = monitor.step(|word| Some(word.armed().set(LISTED, 1)));
         office.monitor_index.spread(office.monitors.live());
-        let listed = office.monitor_index.insert(&Monitors { office, pin }, key, index);
+        let listed = office.monitor_index.insert(&Monitors { office, pin }, key, index, || {});
         debug_assert!(listed.is_ok(), "only the owner adds its monitors, and it looked");
         // Announced; now look whether it was too late. Partner: the fence of
         // whoever ends the route, before it walks the roster.

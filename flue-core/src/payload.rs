@@ -21,11 +21,35 @@ pub struct Payload(Kind);
 
 pub(crate) enum Kind {
     /// Bytes that travelled in the message.
-    Inline {
-        length: u8,
-        bytes: [u8; INLINE_BYTES],
-    },
+    Inline(InlineBytes),
     Owned(Owned),
+}
+
+/// Bytes that fit inline. In words, so that a payload is moved in words: moved
+/// in pieces of other sizes, stores and the loads after them do not meet.
+pub(crate) struct InlineBytes {
+    length: usize,
+    words: [usize; INLINE_BYTES / size_of::<usize>()],
+}
+
+impl InlineBytes {
+    /// A copy of `data`, of which there are at most `INLINE_BYTES`.
+    fn copied(data: &[u8]) -> Self {
+        let mut words = [0; INLINE_BYTES / size_of::<usize>()];
+        let length = data.len().min(INLINE_BYTES);
+        // SAFETY: `length` bytes are readable there and writable here, apart.
+        unsafe { core::ptr::copy_nonoverlapping(data.as_ptr(), (&raw mut words).cast(), length) };
+        Self { length, words }
+    }
+}
+
+impl Deref for InlineBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: initialised bytes; `copied` made `length` one of so many.
+        unsafe { core::slice::from_raw_parts((&raw const self.words).cast(), self.length) }
+    }
 }
 
 /// Bytes that are elsewhere; what a message carries if they are not inline.
@@ -74,10 +98,7 @@ impl Deref for Owned {
 impl Payload {
     /// A copy of `data`, which is at most `INLINE_BYTES`.
     pub(crate) fn inline(data: &[u8]) -> Self {
-        let mut bytes = [0; INLINE_BYTES];
-        let length = data.len().min(INLINE_BYTES);
-        bytes.iter_mut().zip(data).for_each(|(to, from)| *to = *from);
-        Self(Kind::Inline { length: length as u8, bytes })
+        Self(Kind::Inline(InlineBytes::copied(data)))
     }
 
     pub(crate) fn owned(owned: Owned) -> Self {
@@ -115,7 +136,7 @@ impl Deref for Payload {
     #[inline]
     fn deref(&self) -> &[u8] {
         match &self.0 {
-            Kind::Inline { length, bytes } => bytes.get(..usize::from(*length)).unwrap_or_default(),
+            Kind::Inline(bytes) => bytes,
             Kind::Owned(owned) => owned,
         }
     }

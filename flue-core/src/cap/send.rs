@@ -1,5 +1,6 @@
 //! Sending, as tables and capabilities offer it.
 
+use super::Reference;
 use super::capability::Capability;
 use super::granted::{Granted, Send as MaySend};
 use super::handle::Handle;
@@ -17,12 +18,13 @@ struct Checked<'c> {
     office: &'c PostOffice,
     sender: Option<View<'c>>,
     granted: Granted<MaySend>,
-    attached: Attached,
+    attached: &'c [Reference],
 }
 
 impl Checked<'_> {
+    #[inline(always)]
     fn deliver(&self, letter: Letter<'_>) -> Result<(), Undelivered> {
-        self.office.deliver(self.sender, &self.granted, letter, &self.attached)
+        self.office.deliver(self.sender, &self.granted, letter, self.attached)
     }
 
     fn needs(&self, bytes: usize) -> Needs {
@@ -47,11 +49,8 @@ fn with_payload(
     send: impl FnOnce(Letter<'_>) -> Result<(), SendError>,
 ) -> Result<(), RejectedPayload> {
     match payload.into_kind() {
-        Kind::Inline { length, bytes } => {
-            let data = bytes.get(..usize::from(length)).unwrap_or_default();
-            send(Letter::Copied(data))
-                .map_err(|error| RejectedPayload { error, payload: Payload::inline(data) })
-        }
+        Kind::Inline(data) => send(Letter::Copied(&data))
+            .map_err(|error| RejectedPayload { error, payload: Payload::inline(&data) }),
         Kind::Owned(owned) => {
             let mut place = Some(owned);
             let sent = send(Letter::Moved(&mut place));
@@ -65,14 +64,17 @@ fn rest(place: Option<Owned>) -> Payload {
 }
 
 impl Table {
-    /// The checks of rule S1 that come before the mailbox.
-    fn check(
-        &self,
+    /// The checks of rule S1 that come before the mailbox. `attached` is the
+    /// place for what is attached.
+    #[inline(always)]
+    fn check<'c>(
+        &'c self,
         to: Handle,
         bytes: usize,
         most: usize,
         attach: &[Handle],
-    ) -> Result<Checked<'_>, SendError> {
+        attached: &'c mut Attached,
+    ) -> Result<Checked<'c>, SendError> {
         let view = self.view();
         if view.is_sealed() {
             return Err(SendError::Dead);
@@ -85,7 +87,6 @@ impl Table {
         }
         let target = view.lookup(to).ok_or(SendError::InvalidHandle)?;
         let granted = Granted::check(target).ok_or(SendError::PermissionDenied)?;
-        let mut attached = Attached::new();
         for (index, handle) in attach.iter().enumerate() {
             let reference = view.lookup(*handle).ok_or(SendError::InvalidAttachment { index })?;
             let _ = attached.push(reference); // No more than a message may carry.
@@ -157,7 +158,8 @@ impl Table {
     #[inline(never)]
     fn send_slowly(&self, to: Handle, data: &[u8], attach: &[Handle]) -> Result<(), SendError> {
         let most = self.post_office().most_bytes(true);
-        let checked = self.check(to, data.len(), most, attach)?;
+        let mut attached = Attached::new();
+        let checked = self.check(to, data.len(), most, attach, &mut attached)?;
         checked.deliver(Letter::Copied(data)).map_err(|refused| refused.error)
     }
 
@@ -176,7 +178,8 @@ impl Table {
     ) -> Result<(), RejectedPayload> {
         let most = self.post_office().most_bytes(false);
         with_payload(payload, |letter| {
-            let checked = self.check(to, letter.len(), most, attach)?;
+            let mut attached = Attached::new();
+            let checked = self.check(to, letter.len(), most, attach, &mut attached)?;
             checked.deliver(letter).map_err(|refused| refused.error)
         })
     }
@@ -202,7 +205,8 @@ impl Table {
         attach: &[Handle],
     ) -> Poll<Result<(), SendError>> {
         let most = self.post_office().most_bytes(true);
-        match self.check(to, data.len(), most, attach) {
+        let mut attached = Attached::new();
+        match self.check(to, data.len(), most, attach, &mut attached) {
             Err(error) => {
                 *wait = SendWait::new();
                 Poll::Ready(Err(error))
@@ -232,7 +236,8 @@ impl Table {
     ) -> Poll<Result<(), SendError>> {
         let most = self.post_office().most_bytes(false);
         let length = payload.as_ref().map_or(0, |payload| payload.len());
-        match self.check(to, length, most, attach) {
+        let mut attached = Attached::new();
+        match self.check(to, length, most, attach, &mut attached) {
             Err(error) => {
                 *wait = SendWait::new();
                 Poll::Ready(Err(error))
@@ -266,12 +271,13 @@ fn poll_payload(
 }
 
 impl Capability {
-    fn check(
-        &self,
+    fn check<'c>(
+        &'c self,
         bytes: usize,
         most: usize,
         attach: &[&Capability],
-    ) -> Result<Checked<'_>, SendError> {
+        attached: &'c mut Attached,
+    ) -> Result<Checked<'c>, SendError> {
         let office = self.post_office();
         if attach.iter().any(|capability| capability.post_office() != office) {
             return Err(SendError::PostOfficeMismatch);
@@ -283,7 +289,7 @@ impl Capability {
             return Err(SendError::TooLarge);
         }
         let granted = Granted::check(self.reference()).ok_or(SendError::PermissionDenied)?;
-        let attached = attach.iter().map(|capability| capability.reference()).collect();
+        attached.extend(attach.iter().map(|capability| capability.reference()));
         Ok(Checked { office, sender: None, granted, attached })
     }
 
@@ -292,7 +298,9 @@ impl Capability {
     /// # Errors
     /// As there, but for handles; `PostOfficeMismatch`.
     pub fn send(&self, data: &[u8], attach: &[&Capability]) -> Result<(), SendError> {
-        let checked = self.check(data.len(), self.post_office().most_bytes(true), attach)?;
+        let most = self.post_office().most_bytes(true);
+        let mut attached = Attached::new();
+        let checked = self.check(data.len(), most, attach, &mut attached)?;
         checked.deliver(Letter::Copied(data)).map_err(|refused| refused.error)
     }
 
@@ -307,7 +315,8 @@ impl Capability {
     ) -> Result<(), RejectedPayload> {
         let most = self.post_office().most_bytes(false);
         with_payload(payload, |letter| {
-            let checked = self.check(letter.len(), most, attach)?;
+            let mut attached = Attached::new();
+            let checked = self.check(letter.len(), most, attach, &mut attached)?;
             checked.deliver(letter).map_err(|refused| refused.error)
         })
     }
@@ -326,7 +335,9 @@ impl Capability {
         data: &[u8],
         attach: &[&Capability],
     ) -> Poll<Result<(), SendError>> {
-        match self.check(data.len(), self.post_office().most_bytes(true), attach) {
+        let most = self.post_office().most_bytes(true);
+        let mut attached = Attached::new();
+        match self.check(data.len(), most, attach, &mut attached) {
             Err(error) => {
                 *wait = SendWait::new();
                 Poll::Ready(Err(error))
@@ -354,7 +365,9 @@ impl Capability {
         attach: &[&Capability],
     ) -> Poll<Result<(), SendError>> {
         let length = payload.as_ref().map_or(0, |payload| payload.len());
-        match self.check(length, self.post_office().most_bytes(false), attach) {
+        let most = self.post_office().most_bytes(false);
+        let mut attached = Attached::new();
+        match self.check(length, most, attach, &mut attached) {
             Err(error) => {
                 *wait = SendWait::new();
                 Poll::Ready(Err(error))

@@ -94,6 +94,20 @@ impl TableSlot {
         false
     }
 
+    /// Gives a reference back, if it is not the last. `false`: it is, and the
+    /// caller's still.
+    pub(crate) fn release_unless_last(&self) -> bool {
+        let mut refs = self.refs.load(Relaxed);
+        while refs > 1 {
+            // Release: what we did is before the end, whoever brings that about.
+            match self.refs.compare_exchange_weak(refs, refs - 1, Release, Relaxed) {
+                Ok(_) => return true,
+                Err(now) => refs = now,
+            }
+        }
+        false
+    }
+
     /// Entries there may be now.
     pub(super) fn capacity(&self) -> usize {
         self.limit.load(Relaxed) as usize + self.shares.load(Relaxed) as usize

@@ -109,26 +109,47 @@ impl<'t> View<'t> {
         let (family, key) = (self.family(), Key::of(reference));
         // SAFETY: claimed by the caller.
         let entry = unsafe { self.slot().entries.slot(index) };
-        let handle = entry.stage(index, reference, payer, by);
+        let mut staged = None;
+        loop {
+            let stage = || {
+                if staged.is_none() {
+                    staged = Some(self.stage(entry, index, reference, payer, by));
+                }
+            };
+            let inserted = self.slot().index.insert(&family, key, index, stage);
+            let other = match (inserted, staged) {
+                (Ok(()), Some(handle)) => {
+                    entry.publish();
+                    return Admitted::New(handle);
+                }
+                (Ok(()), None) => continue, // Not so: what is listed was staged.
+                (Err(other), _) => other,
+            };
+            let raised = family.record(other).and_then(|entry| entry.raise_key(other, key, by));
+            if let Some(handle) = raised {
+                if staged.is_some() {
+                    entry.withdraw();
+                    self.slot().live.fetch_sub(1, Relaxed);
+                }
+                return Admitted::Present(handle);
+            }
+        }
+    }
+
+    /// Fills the slot of an entry that is about to be listed.
+    fn stage(
+        self,
+        entry: &Entry,
+        index: u32,
+        reference: Reference,
+        payer: Address,
+        by: By,
+    ) -> Handle {
         let live = self.slot().live.fetch_add(1, Relaxed) as usize + 1; // A count for people, and for:
         if !self.office().is_fixed() {
             self.slot().index.spread(live);
         }
-        loop {
-            let other = match self.slot().index.insert(&family, key, index) {
-                Ok(()) => {
-                    entry.publish();
-                    return Admitted::New(handle);
-                }
-                Err(other) => other,
-            };
-            let raised = family.record(other).and_then(|entry| entry.raise_key(other, key, by));
-            if let Some(handle) = raised {
-                entry.withdraw();
-                self.slot().live.fetch_sub(1, Relaxed);
-                return Admitted::Present(handle);
-            }
-        }
+        entry.stage(index, reference, payer, by)
     }
 
     /// Puts a capability into the table on the table's own account.

@@ -12,11 +12,11 @@
 
 use super::channel::Channel;
 use super::head::{Element, Pushed};
-use super::node::{ATTACHMENTS, Attachment, Content, Holds, Node};
+use super::node::{Content, Holds, Node};
+use super::parcel::Parcel;
 use crate::arena::{Claim, Exhausted};
 use crate::cap::Reference;
 use crate::cap::granted::{Granted, Send as MaySend};
-use crate::cap::table::Table;
 use crate::cap::view::View;
 use crate::error::SendError;
 use crate::group::Group;
@@ -27,14 +27,14 @@ use crate::office::Office;
 use crate::panics::Panics;
 use crate::payload::{INLINE_BYTES, Owned};
 use crate::reclaim::Pin;
-use crate::route::{Lowered, NoCredit, Route, ahead, is_below};
+use crate::route::{NoCredit, Route, ahead, is_below};
 use crate::sync::atomic::{
     Ordering::{Acquire, Relaxed, SeqCst},
     fence,
 };
 use crate::sync::prefetch_to_write;
 use crate::twin::{self, Twin};
-use core::mem::{ManuallyDrop, MaybeUninit};
+use core::mem::ManuallyDrop;
 
 /// The capabilities attached to a message.
 pub(crate) type Attached = heapless::Vec<Reference, MAX_MESSAGE_HANDLES>;
@@ -117,7 +117,7 @@ impl Office {
 
     /// Takes one message node.
     #[inline(always)]
-    fn take_node(&self, sender: Option<View<'_>>) -> Result<u32, Exhausted> {
+    pub(super) fn take_node(&self, sender: Option<View<'_>>) -> Result<u32, Exhausted> {
         #[cfg(feature = "alloc")]
         if let Some(view) = sender {
             return match view.slot().magazine.take() {
@@ -233,7 +233,7 @@ impl Office {
 
     /// One message's room.
     #[inline(always)]
-    fn charge_message(
+    pub(super) fn charge_message(
         &self,
         route: &Route,
         address: Address,
@@ -280,7 +280,7 @@ impl Office {
     }
 
     /// Why there was no room.
-    fn full_or_closed(&self, address: Address, group: Address) -> SendError {
+    pub(super) fn full_or_closed(&self, address: Address, group: Address) -> SendError {
         if self.is_open(address, group) { SendError::Full } else { SendError::Closed }
     }
 
@@ -370,21 +370,22 @@ impl Office {
         if !self.is_open(target.route, target.group) {
             return Err(SendError::Closed.into());
         }
-        let mut reserved = Reserved::new(self, sender, route, target.route);
-        reserved.charge(target.group, letter.weight(), attached.len() as u32)?;
-        let index = reserved.node()?;
+        let pin = self.pin();
+        let mut parcel = Parcel::new(self, sender, &pin, route, target.route);
+        parcel.charge(target.group, letter.weight(), attached.len() as u32)?;
+        let index = parcel.node()?;
         // SAFETY: taken just now; Private until it is committed.
         let node = unsafe { self.nodes.slot(index) };
-        let more = reserved.attach(attached)?;
-        let copy = match &letter {
+        let more = parcel.attach(attached)?;
+        let owned = match &mut letter {
             Letter::Copied(data) if data.len() > INLINE_BYTES => Some(self.copy(data)?),
-            _ => None,
+            Letter::Copied(_) => None,
+            Letter::Moved(owned) => owned.take(),
         };
-        let moved = if let Letter::Moved(owned) = &mut letter { owned.take() } else { None };
         // SAFETY: Private.
         unsafe {
             node.write(|content| {
-                match (copy.or(moved), &letter) {
+                match (owned, &letter) {
                     (Some(owned), _) => content.fill_owned(owned),
                     (None, Letter::Copied(data)) => content.fill_inline(data),
                     (None, Letter::Moved(_)) => content.fill_inline(&[]),
@@ -395,7 +396,7 @@ impl Office {
         }
         match self.commit(sender, route, target, fate, Element::message(index), node) {
             Ok(pushed) => {
-                reserved.accepted();
+                parcel.accepted();
                 if pushed == Pushed::Sleeping {
                     self.rouse_receiver(route, target.route.index);
                 }
@@ -404,6 +405,7 @@ impl Office {
             Err(error) => {
                 // SAFETY: still Private.
                 let owned = unsafe { node.write(Content::take_owned) };
+                drop(parcel);
                 match letter {
                     Letter::Moved(place) => *place = owned,
                     Letter::Copied(_) => drop(owned), // Our own copy.
@@ -471,176 +473,5 @@ impl Content {
         self.length = 0;
         // SAFETY: `holds` said so, and says so no more: taken once.
         Some(unsafe { ManuallyDrop::take(&mut self.body.owned) })
-    }
-}
-
-/// What a message under way has reserved; dropping this gives it all back.
-struct Reserved<'r> {
-    office: &'r Office,
-    sender: Option<View<'r>>,
-    route: &'r Route,
-    address: Address,
-    message: bool,
-    /// Bytes, and the channel and its life that they are charged to.
-    bytes: u32,
-    channel: Address,
-    handles: u32,
-    nodes: heapless::Vec<u32, { 1 + MAX_MESSAGE_HANDLES }>,
-    slots: heapless::Vec<u32, MAX_MESSAGE_HANDLES>,
-    /// The receiver's table, kept until the message is accepted or given up,
-    /// whatever its owners do.
-    table: Option<Table>,
-}
-
-impl<'r> Reserved<'r> {
-    fn new(
-        office: &'r Office,
-        sender: Option<View<'r>>,
-        route: &'r Route,
-        address: Address,
-    ) -> Self {
-        Self {
-            office,
-            sender,
-            route,
-            address,
-            message: false,
-            bytes: 0,
-            channel: Address::NOWHERE,
-            handles: 0,
-            nodes: heapless::Vec::new(),
-            slots: heapless::Vec::new(),
-            table: None,
-        }
-    }
-
-    /// The message has it all now.
-    fn accepted(mut self) {
-        self.message = false;
-        self.bytes = 0;
-        self.handles = 0;
-        self.nodes.clear();
-        self.slots.clear();
-    }
-
-    /// Room in the mailbox.
-    fn charge(&mut self, group: Address, bytes: u32, handles: u32) -> Result<(), SendError> {
-        let (route, generation) = (self.route, self.address.generation);
-        if bytes == 0 && handles == 0 {
-            self.office.charge_message(route, self.address, group)?;
-            self.message = true;
-            return Ok(());
-        }
-        let pin = self.office.pin();
-        let (at, channel) = self.office.channel_of(&pin, self.address).ok_or(SendError::Closed)?;
-        let limits = channel.limits();
-        let Some(life) = channel.life.living() else { return Err(SendError::Closed) };
-        if !route.life.is(generation) {
-            return Err(SendError::Closed); // Then `life` is its mailbox's no more.
-        }
-        let full =
-            |refused| if refused == NoCredit::Stale { SendError::Closed } else { SendError::Full };
-        let fits = |used: u32| used.checked_add(bytes).is_some_and(|sum| sum <= limits.bytes);
-        // Looked at before anything is taken: giving back wakes who waits for
-        // it, and a sender that waits would wake itself for ever.
-        if (bytes > 0 && !fits(channel.bytes.count()))
-            || (handles > 0 && !route.share.has_room(handles, limits.handles))
-        {
-            return Err(self.office.full_or_closed(self.address, group));
-        }
-        self.office.charge_message(route, self.address, group)?;
-        self.message = true;
-        if bytes > 0 {
-            channel.bytes.raise(life, bytes, fits).map_err(full)?;
-            self.bytes = bytes;
-            self.channel = Address { index: at, generation: life };
-        }
-        if handles > 0 {
-            route.share.raise(generation, handles, limits.handles).map_err(full)?;
-            self.handles = handles;
-        }
-        Ok(())
-    }
-
-    fn node(&mut self) -> Result<u32, Undelivered> {
-        let node = self.office.take_node(self.sender)?;
-        // The bound is one message's nodes, which is all that ask.
-        let _ = self.nodes.push(node);
-        Ok(node)
-    }
-
-    /// Reserves slots for the attached capabilities and writes them into nodes
-    /// of their own. Returns the first of those.
-    fn attach(&mut self, attached: &[Reference]) -> Result<Element, Undelivered> {
-        if attached.is_empty() {
-            return Ok(Element::NONE);
-        }
-        self.reserve_slots(attached.len())?;
-        let mut first = Element::NONE;
-        let slots = self.slots.clone();
-        let pairs = attached.chunks(ATTACHMENTS).zip(slots.chunks(ATTACHMENTS));
-        for (references, slots) in pairs {
-            let index = self.node()?;
-            // SAFETY: taken just now; Private.
-            unsafe {
-                self.office.nodes.slot(index).write(|content| {
-                    content.next = first;
-                    content.length = 0;
-                    content.more = Element::NONE;
-                    content.holds = Holds::Attachments;
-                    content.attached = references.len() as u8;
-                    let mut attachments = [MaybeUninit::uninit(); ATTACHMENTS];
-                    for (place, (reference, slot)) in
-                        attachments.iter_mut().zip(references.iter().zip(slots))
-                    {
-                        place.write(Attachment { reference: *reference, slot: *slot });
-                    }
-                    content.body.attachments = attachments;
-                });
-            }
-            first = Element::message(index);
-        }
-        Ok(first)
-    }
-
-    fn reserve_slots(&mut self, count: usize) -> Result<(), Undelivered> {
-        let pin = self.office.pin();
-        let (_, channel) = self.office.channel_of(&pin, self.address).ok_or(SendError::Closed)?;
-        let number = channel.table.load(Acquire);
-        let table = self.office.tables.peek(&pin, number).filter(|table| table.acquire());
-        let slot = table.ok_or(SendError::Closed)?;
-        let table = self.table.insert(Table::from_acquired(self.office, number, slot));
-        if !self.route.life.is(self.address.generation) {
-            return Err(SendError::Closed.into()); // Then it may be another mailbox's table.
-        }
-        for _ in 0..count {
-            let _ = self.slots.push(table.view().claim()?);
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Reserved<'_> {
-    fn drop(&mut self) {
-        let (office, generation) = (self.office, self.address.generation);
-        office.nodes.give_back_all(self.nodes.iter().copied());
-        if let Some(table) = &self.table {
-            for slot in &self.slots {
-                table.view().return_slot(*slot);
-            }
-        }
-        if self.bytes > 0 {
-            let pin = office.pin();
-            if let Some(channel) = office.channels.peek(&pin, self.channel.index) {
-                channel.bytes.lower(self.channel.generation, self.bytes);
-            }
-        }
-        if self.handles > 0 {
-            let (Lowered::Stale | Lowered::Done | Lowered::Awaited) =
-                self.route.share.lower(generation, self.handles);
-        }
-        if self.message && self.route.credit.lower(generation, 1) {
-            office.room_made(self.address);
-        }
     }
 }

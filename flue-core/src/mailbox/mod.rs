@@ -9,6 +9,7 @@ pub(crate) mod deliver;
 pub(crate) mod head;
 pub(crate) mod magazine;
 pub(crate) mod node;
+pub(crate) mod parcel;
 pub(crate) mod recv;
 pub(crate) mod waiters;
 pub(crate) mod wake;

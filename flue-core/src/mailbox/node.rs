@@ -55,6 +55,29 @@ pub(crate) struct Content {
     pub(crate) body: Body,
 }
 
+impl Content {
+    /// Adds an attachment to those that are here. The node has room for it.
+    pub(crate) fn attach(&mut self, attachment: Attachment) {
+        // SAFETY: plain data: any part of the body may be written.
+        let places = unsafe { &mut self.body.attachments };
+        if let Some(place) = places.get_mut(usize::from(self.attached)) {
+            place.write(attachment);
+            self.attached += 1;
+        }
+    }
+
+    /// Takes the last attachment out.
+    ///
+    /// # Safety
+    /// - The node holds attachments.
+    pub(crate) unsafe fn detach(&mut self) -> Option<Attachment> {
+        let last = self.attached.checked_sub(1)?;
+        self.attached = last;
+        // SAFETY: the caller's promise; `attach` wrote those below `attached`.
+        unsafe { Some(self.body.attachments.get(usize::from(last))?.assume_init()) }
+    }
+}
+
 #[repr(C)]
 pub(crate) union Body {
     pub(crate) inline: [MaybeUninit<u8>; INLINE_BYTES],

@@ -13,7 +13,7 @@
 use super::Mailbox;
 use super::channel::Received;
 use super::head::{Element, What};
-use super::node::{ATTACHMENTS, Attachment, Content, Holds, Node};
+use super::node::{Attachment, Content, Holds, Node};
 use crate::cap::entry::By;
 use crate::cap::view::Admitted;
 use crate::error::{RecvError, TryRecvError};
@@ -144,13 +144,13 @@ impl Mailbox {
     #[inline(always)]
     fn lend(&mut self, element: Element, node: NonNull<Node>, envelope: Envelope) -> Message<'_> {
         // The marker is not to be freed yet, and inline bytes need no dropping.
-        let is_settled = element == self.marker && envelope.is_inline;
+        let is_plain = envelope.is_inline && envelope.attached == 0;
+        let is_settled = element == self.marker && is_plain;
         if !is_settled || twin::is(Twin::MarkerFreed) {
             self.has_lent = true;
             self.lent = Some((element, node));
         }
         if envelope.attached > 0 {
-            self.has_lent = true;
             self.import(node);
         }
         Message::new(self, envelope.data, envelope.length)
@@ -404,56 +404,46 @@ impl Mailbox {
         }
     }
 
-    /// Puts the attached capabilities into the table, for the guard.
+    /// Puts the attached capabilities into the table, for the guard: from the
+    /// last back to the first, as they are chained.
     #[inline(never)]
     fn import(&mut self, lent: NonNull<Node>) {
-        // SAFETY: lent to the guard that is about to be made.
-        let (attached, mut more) =
-            unsafe { lent.as_ref().read(|content| (content.attached, content.more)) };
-        while let Some(What::Message(node)) = more.what() {
-            let (attachments, count, next) = self.attachments(node);
-            for attachment in attachments.iter().take(count).flatten() {
-                let handle = self.admit(*attachment);
-                let _ = self.handles.push(handle); // As many as a message may carry.
-            }
-            self.keep(node);
-            more = next;
+        while let Some(attachment) = self.last_attachment(lent) {
+            let handle = self.admit(attachment);
+            let _ = self.handles.push(handle); // As many as a message may carry.
         }
-        // The nodes were filled back to front.
         self.handles.reverse();
-        self.reorder(usize::from(attached));
-        // SAFETY: as above.
-        unsafe {
-            lent.as_ref().write(|content| {
-                content.attached = 0;
-                content.more = Element::NONE;
-            });
+    }
+
+    /// Gives back what the attachments of a message had reserved.
+    fn detach_all(&mut self, message: NonNull<Node>) {
+        while let Some(attachment) = self.last_attachment(message) {
+            self.table.view().return_slot(attachment.slot);
+            let (Lowered::Stale | Lowered::Done | Lowered::Awaited) =
+                self.route().share.lower(self.address.generation, 1);
         }
     }
 
-    /// Within each node the attachments are in order, the nodes are not: after
-    /// the reversal it is the other way round.
-    fn reorder(&mut self, attached: usize) {
-        let handles = self.handles.as_mut_slice();
-        if let Some(handles) = handles.get_mut(..attached) {
-            for chunk in handles.chunks_mut(ATTACHMENTS) {
-                chunk.reverse();
+    /// Takes the last of a message's attachments out of it.
+    fn last_attachment(&mut self, message: NonNull<Node>) -> Option<Attachment> {
+        // SAFETY: the caller's message, lent or being destroyed.
+        let message = unsafe { message.as_ref() };
+        loop {
+            // SAFETY: as above.
+            let index = unsafe { message.read(|content| content.more) }.as_message()?;
+            // SAFETY: a node of the message is as the message.
+            let node = unsafe { self.post_office().nodes.slot(index) };
+            // SAFETY: as above; it holds attachments.
+            let last = unsafe { node.write(|content| content.detach()) };
+            if last.is_some() {
+                return last;
             }
-        }
-    }
-
-    fn attachments(&self, node: u32) -> ([Option<Attachment>; ATTACHMENTS], usize, Element) {
-        // SAFETY: a node of our message holds as many attachments as it says.
-        unsafe {
-            self.post_office().nodes.slot(node).read(|content| {
-                let count = usize::from(content.attached);
-                let mut all = [None; ATTACHMENTS];
-                for (place, attachment) in all.iter_mut().zip(&content.body.attachments).take(count)
-                {
-                    *place = Some(attachment.assume_init());
-                }
-                (all, count, content.next)
-            })
+            // SAFETY: as above.
+            unsafe {
+                let next = node.read(|content| content.next);
+                message.write(|content| content.more = next);
+            }
+            self.keep(index);
         }
     }
 
@@ -483,6 +473,11 @@ impl Mailbox {
         }
         self.has_lent = false; // Before the payload's drop, which is user code.
         if let Some((element, node)) = self.lent.take() {
+            // SAFETY: lent, and its guard is gone.
+            let more = unsafe { node.as_ref().read(|content| content.more) };
+            if !more.is_none() {
+                self.detach_all(node); // A waker panicked during the import.
+            }
             self.settle_message(element, node);
         }
     }
@@ -530,19 +525,10 @@ impl Mailbox {
     /// Destroys a message that was not received.
     pub(super) fn destroy(&mut self, index: u32, panics: &mut Panics) {
         // SAFETY: drained, so Queued and ours.
-        let mut more = unsafe { self.post_office().nodes.slot(index).read(|content| content.more) };
-        while let Some(What::Message(node)) = more.what() {
-            let (attachments, _, next) = self.attachments(node);
-            for attachment in attachments.into_iter().flatten() {
-                self.table.view().return_slot(attachment.slot);
-                let (Lowered::Stale | Lowered::Done | Lowered::Awaited) =
-                    self.route().share.lower(self.address.generation, 1);
-            }
-            self.keep(node);
-            more = next;
-        }
+        let message = unsafe { NonNull::from(self.post_office().nodes.slot(index)) };
+        self.detach_all(message);
         // SAFETY: as above.
-        let owned = unsafe { self.post_office().nodes.slot(index).write(Content::take_owned) };
+        let owned = unsafe { message.as_ref().write(Content::take_owned) };
         panics.run(|| drop(owned)); // User code: this message is out of the list.
     }
 
