@@ -128,10 +128,10 @@ impl Office {
             }
         };
         if self.is_fixed() {
-            return self.routes.each(pin).for_each(|(index, _)| visit(index));
+            return self.routes.visit(pin, |index, _| visit(index));
         }
         if let Some(slot) = self.group(group) {
-            slot.route_roster.each(pin).for_each(visit);
+            slot.route_roster.visit(pin, visit);
         }
     }
 

@@ -122,7 +122,9 @@ impl Slots {
         self.arena.live()
     }
     pub fn each(&self) -> usize {
-        self.arena.each(&self.participants.pin()).count()
+        let mut count = 0;
+        self.arena.visit(&self.participants.pin(), |_, _| count += 1);
+        count
     }
     pub fn reclaim(&self) {
         let pin = self.participants.pin();
@@ -482,7 +484,9 @@ impl Roster {
     }
     pub fn members(&self) -> Vec<u32> {
         let pin: Pin = self.participants.pin();
-        self.roster.each(&pin).collect()
+        let mut members = Vec::new();
+        self.roster.visit(&pin, |index| members.push(index));
+        members
     }
 }
 

@@ -9,13 +9,14 @@
 //! | state     | life | in the rosters | in the index | who may act                 |
 //! |-----------|------|----------------|--------------|-----------------------------|
 //! | Vacant    | even | no             | no           | who holds the slot's claim  |
-//! | Tied      | odd  | yes            | soon, or yes | anybody: by ending it       |
+//! | Tied      | odd  | yes            | soon, or yes | who finds it: by ending it  |
 //! | Cut       | even | until removed  | until settled | who cut it                 |
 //!
 //! It is tied before it is listed, so a link that `link` has returned for is
 //! found by every killer, and before that a killer may find it too: then the
-//! link was made before the kill. `holds` counts who still needs the record;
-//! the last to let go gives it back.
+//! link was made before the kill. It is listed only if both groups are seen alive
+//! while it is tied: what `unlink` finds has been a link. `holds` counts who still
+//! needs the record; the last to let go gives it back.
 //!
 //! # Ordering
 //! 1. A link is tied, a fence, then both groups are looked at; a killer ends the
@@ -182,12 +183,9 @@ impl Office {
     /// of each other end.
     pub(crate) fn cut_links(&self, pin: &Pin, group: Address, mut cut: impl FnMut(Address)) {
         let Some(slot) = self.group(group) else { return };
-        let all = self.is_fixed().then(|| self.links.each(pin)).into_iter().flatten();
-        let listed = slot.link_roster.each(pin);
-        let listed = listed.filter_map(|index| Some((index, self.links.peek(pin, index)?)));
-        for (index, link) in all.chain(listed) {
-            let Some((pair, generation)) = link.pair() else { continue };
-            let Some(other) = pair.other(group) else { continue };
+        let mut visit = |index: u32, link: &Link| {
+            let Some((pair, generation)) = link.pair() else { return };
+            let Some(other) = pair.other(group) else { return };
             let asker = pair.ends[link.asker.load(Acquire) as usize % 2];
             if link.life.end(generation) == Ended::Now {
                 self.take_apart(pin, index, link, pair);
@@ -198,7 +196,15 @@ impl Office {
                 }
                 cut(other);
             }
+        };
+        if self.is_fixed() {
+            return self.links.visit(pin, visit);
         }
+        slot.link_roster.visit(pin, |index| {
+            if let Some(link) = self.links.peek(pin, index) {
+                visit(index, link);
+            }
+        });
     }
 
     /// Cuts the links of a group that has ended.
@@ -281,23 +287,11 @@ impl Office {
         if !asking.links.charge(self.limits().links_per_group) {
             return Err(TableError::LimitReached);
         }
-        let index = self.tie(&pin, pair, asker).inspect_err(|_| asking.links.repay())?;
-        // Held for taking apart, unless another has cut it already.
-        let Some(link) = self.links.peek(&pin, index) else { return Ok(()) };
-        let generation = link.life.living();
-        if !twin::is(Twin::LinkUnfenced) {
-            fence(SeqCst); // Ordering 1.
-        }
-        if !twin::is(Twin::LinkUnchecked) && self.share_fate(asker, other) {
-            // Its killer found the link, or did not: then we take it apart.
-            self.cut_own(&pin, index, link, generation, pair, asker);
-            self.link_index.settle(&family, pair); // It may have been listed dead.
-        }
-        Ok(())
+        self.tie(&pin, pair, asker).inspect_err(|_| asking.links.repay())
     }
 
-    /// Makes a link, ties it, and lists it unless there is one. Returns where.
-    fn tie(&self, pin: &Pin, pair: Pair, asker: Address) -> Result<u32, TableError> {
+    /// Makes a link, ties it, and lists it unless there is one, or one end is dead.
+    fn tie(&self, pin: &Pin, pair: Pair, asker: Address) -> Result<(), TableError> {
         let refused = |refused| match refused {
             Exhausted::Limit => TableError::LimitReached,
             Exhausted::Memory => TableError::OutOfMemory,
@@ -315,27 +309,33 @@ impl Office {
         }
         link.holds.store(TAKING_APART + LISTED, Relaxed); // Released by the life that begins.
         let generation = link.life.begin();
+        if !twin::is(Twin::LinkUnfenced) {
+            fence(SeqCst); // Ordering 1.
+        }
+        let [a, b] = pair.ends;
+        if !twin::is(Twin::LinkUnchecked) && self.share_fate(a, b) {
+            // Its killer found the link, or did not: then we take it apart. It was
+            // not listed, so nobody believes that it was there and is removed.
+            self.let_go_of_link(index, link);
+            self.cut_own(pin, index, link, generation, pair, asker);
+            return Ok(());
+        }
         self.link_index.spread(self.links.live());
         let family = Links { office: self, pin };
-        let mut withdrawn = false;
         while let Err(found) = self.link_index.insert(&family, pair, index, || {}) {
             // Another one is there: this one is not needed, unless that one is
             // cut before this one is.
-            if self
-                .links
-                .peek(pin, found)
-                .and_then(Link::pair)
-                .is_some_and(|(other, _)| other == pair)
-            {
-                withdrawn = true;
-                break;
+            let other = self.links.peek(pin, found).and_then(Link::pair);
+            if other.is_some_and(|(other, _)| other == pair) {
+                self.let_go_of_link(index, link); // It was never listed.
+                self.cut_own(pin, index, link, generation, pair, asker);
+                return Ok(());
             }
         }
-        if withdrawn {
-            self.let_go_of_link(index, link); // It was never listed.
-            self.cut_own(pin, index, link, Some(generation), pair, asker);
+        if !link.life.is(generation) {
+            self.link_index.settle(&family, pair); // It was listed dead.
         }
-        Ok(index)
+        Ok(())
     }
 
     /// Puts the record into both rosters, or into none.
@@ -369,11 +369,10 @@ impl Office {
         pin: &Pin,
         index: u32,
         link: &Link,
-        generation: Option<Generation>,
+        generation: Generation,
         pair: Pair,
         asker: Address,
     ) {
-        let Some(generation) = generation else { return };
         if link.pair().is_some_and(|(now, _)| now == pair)
             && link.life.end(generation) == Ended::Now
         {

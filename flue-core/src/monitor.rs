@@ -27,7 +27,7 @@
 //! # Transitions
 //! | step   | from           | to             | by                  | owes           |
 //! |--------|----------------|----------------|---------------------|----------------|
-//! | arm    | Vacant         | Armed, listed  | the observer's owner |               |
+//! | arm    | Vacant         | Armed, listed; Fired if the route is over | the observer's owner | as fire |
 //! | fire   | Armed          | Fired, held, queued | a killer, the closing owner, the arming owner | the push, then letting go |
 //! | end    | Armed, Fired   | Over           | the observer's owner | settling the index |
 //! | let go | any hold       | one fewer      | who has it          | if last: freeing |
@@ -395,16 +395,22 @@ impl Office {
         }
     }
 
-    /// The records that may watch `observed`, whose channel is `channel`.
-    pub(crate) fn watchers<'p>(
+    /// Visits the records that may watch the route whose channel is `channel`.
+    fn visit_watchers<'p>(
         &'p self,
         pin: &'p Pin,
         channel: u32,
-    ) -> impl Iterator<Item = (u32, &'p Monitor)> {
-        let all = self.is_fixed().then(|| self.monitors.each(pin)).into_iter().flatten();
-        let channel = if self.is_fixed() { None } else { self.channels.peek(pin, channel) };
-        let listed = channel.into_iter().flat_map(|channel| channel.observers.each(pin));
-        all.chain(listed.filter_map(|index| Some((index, self.monitors.peek(pin, index)?))))
+        mut visit: impl FnMut(u32, &'p Monitor),
+    ) {
+        if self.is_fixed() {
+            return self.monitors.visit(pin, visit);
+        }
+        let Some(channel) = self.channels.peek(pin, channel) else { return };
+        channel.observers.visit(pin, |index| {
+            if let Some(monitor) = self.monitors.peek(pin, index) {
+                visit(index, monitor);
+            }
+        });
     }
 
     /// Fires the monitors of a route and queues their downs. The wake-ups are
@@ -417,11 +423,11 @@ impl Office {
         reason: DownReason,
         by: Firer,
     ) {
-        for (index, monitor) in self.watchers(pin, channel) {
+        self.visit_watchers(pin, channel, |index, monitor| {
             if monitor.fire(observed, reason, by) {
                 self.queue_down(index, monitor);
             }
-        }
+        });
     }
 
     /// Pushes a fired monitor on its observer's queue, or ends it if that is gone.
@@ -455,12 +461,12 @@ impl Office {
         by: Firer,
         panics: &mut Panics,
     ) {
-        for (index, monitor) in self.watchers(pin, channel) {
+        self.visit_watchers(pin, channel, |index, monitor| {
             // What this caller holds cannot change its addresses; what another
             // closer holds can, with the version.
             let seen = monitor.load();
             if !seen.is_held_by(by) || monitor.observed.load() != observed {
-                continue;
+                return;
             }
             let observer = monitor.observer.load();
             let ours = |word: Word| word.is_held_by(by) && word.same_version(seen);
@@ -471,7 +477,7 @@ impl Office {
                 }
                 self.wake_receiver(observer, panics);
             }
-        }
+        });
     }
 }
 
@@ -544,7 +550,12 @@ impl Mailbox {
             }
         }
         self.adopt(index, monitor);
-        let _ = monitor.step(|word| Some(word.armed().set(LISTED, 1)));
+        // Over already: fired from the start, so that nobody else says why (rule K5).
+        let was_over = !office.is_open(observed.route, observed.group);
+        let _ = monitor.step(|word| {
+            let armed = word.armed().set(LISTED, 1);
+            Some(if was_over { armed.fired(DownReason::Gone, Firer::Closer) } else { armed })
+        });
         office.monitor_index.spread(office.monitors.live());
         let listed = office.monitor_index.insert(&Monitors { office, pin }, key, index, || {});
         debug_assert!(listed.is_ok(), "only the owner adds its monitors, and it looked");
@@ -555,7 +566,8 @@ impl Mailbox {
         }
         let is_late =
             !office.is_open(observed.route, observed.group) && !twin::is(Twin::MonitorUnchecked);
-        if is_late && monitor.fire(observed.route, DownReason::Gone, Firer::Closer) {
+        let fires = || is_late && monitor.fire(observed.route, DownReason::Gone, Firer::Closer);
+        if was_over || fires() {
             office.queue_down(index, monitor);
             office.let_go_of_monitor(index, monitor, HELD);
             // The owner may have a task that waits to receive.

@@ -191,12 +191,12 @@ impl PostOffice {
             groups: self.groups.live(),
             tables: self.tables.live(),
             buffers: self.nodes.live(),
-            monitors: self.monitors.each(&pin).filter(|(_, monitor)| monitor.is_pending()).count(),
             links: self.links.live(),
             ..Stats::default()
         };
-        for (_, route) in self.routes.each(&pin) {
-            let Some(generation) = route.life.living() else { continue };
+        self.monitors.visit(&pin, |_, monitor| stats.monitors += usize::from(monitor.is_pending()));
+        self.routes.visit(&pin, |_, route| {
+            let Some(generation) = route.life.living() else { return };
             stats.routes += 1;
             let channel = route.channel.load(Acquire);
             if let Some(channel) = self.channels.peek(&pin, channel)
@@ -205,7 +205,7 @@ impl PostOffice {
                 stats.messages += ahead(route.credit.count(), channel.received.count()) as usize;
                 stats.bytes += channel.bytes.count() as usize;
             }
-        }
+        });
         stats
     }
 
@@ -217,23 +217,23 @@ impl PostOffice {
     #[cfg(feature = "alloc")]
     pub fn reclaim(&self) {
         let pin = self.pin();
-        for (number, slot) in self.tables.each(&pin) {
+        self.tables.visit(&pin, |number, slot| {
             if slot.acquire() {
                 let table = Table::from_acquired(self, number, slot);
-                table.view().slot().entries.reclaim(&pin);
+                table.slot().entries.reclaim(&pin);
             }
-        }
-        for (_, group) in self.groups.each(&pin) {
+        });
+        self.groups.visit(&pin, |_, group| {
             group.route_roster.reclaim(&pin);
             group.link_roster.reclaim(&pin);
-        }
-        for (at, channel) in self.channels.each(&pin) {
+        });
+        self.channels.visit(&pin, |at, channel| {
             if channel.acquire() {
                 channel.observers.reclaim(&pin);
                 channel.waiters.reclaim(&pin);
                 self.release_channel(at);
             }
-        }
+        });
         self.nodes.reclaim(&pin, 0);
         self.monitors.reclaim(&pin, 0);
         self.links.reclaim(&pin, 0);

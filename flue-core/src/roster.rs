@@ -42,9 +42,7 @@ mod none {
 
         pub(crate) fn remove(&self, _position: Position) {}
 
-        pub(crate) fn each<'p>(&'p self, _pin: &'p Pin) -> impl Iterator<Item = u32> {
-            core::iter::empty()
-        }
+        pub(crate) fn visit(&self, _pin: &Pin, _visit: impl FnMut(u32)) {}
 
         pub(crate) fn clear(&self, _pin: &Pin) {}
     }
@@ -125,10 +123,21 @@ mod some {
             }
         }
 
-        /// The members, for those who validate what they see.
-        pub(crate) fn each<'p>(&'p self, pin: &'p Pin) -> impl Iterator<Item = u32> {
-            let members = self.members().into_iter().flat_map(|members| members.each(pin));
-            members.filter_map(|(_, member)| member.0.load(Acquire).checked_sub(1))
+        /// Visits the members, for those who validate what they see.
+        #[inline]
+        pub(crate) fn visit<'p>(&'p self, pin: &'p Pin, visit: impl FnMut(u32)) {
+            // Mostly there never was one, or none is left.
+            if let Some(members) = self.members().filter(|members| !members.is_idle()) {
+                Self::walk(members, pin, visit);
+            }
+        }
+
+        fn walk<'p>(members: &'p Members, pin: &'p Pin, mut visit: impl FnMut(u32)) {
+            members.visit(pin, |member| {
+                if let Some(index) = member.0.load(Acquire).checked_sub(1) {
+                    visit(index);
+                }
+            });
         }
 
         /// Gives back memory that no member uses. For a living owner.

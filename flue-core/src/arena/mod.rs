@@ -266,13 +266,29 @@ impl<T: Slot> Arena<T> {
 
     /// Claims one slot.
     pub(crate) fn claim(&self) -> Result<u32, Exhausted> {
-        let claim = self.claim_some(1)?;
+        let granted = self.reserve(1)?;
+        let cursor = self.cursor.load(Relaxed);
+        let number = cursor / SLOTS;
+        // Where the last claim was made there mostly is another.
+        if number < self.span.load(Acquire)
+            && let Some(at) = self.segment(number).and_then(|segment| segment.claim_one(cursor))
+        {
+            let index = number * SLOTS + at;
+            self.cursor.store(index + 1, Relaxed); // A hint.
+            return Ok(index as u32);
+        }
+        let claim = self.claim_counted(granted)?;
         Ok(claim.base + claim.mask.trailing_zeros())
     }
 
     /// Claims at least one slot and at most `want`, all of one segment.
     pub(crate) fn claim_some(&self, want: usize) -> Result<Claim, Exhausted> {
         let granted = self.reserve(want)?;
+        self.claim_counted(granted)
+    }
+
+    /// Claims up to `granted` slots, which were counted in.
+    fn claim_counted(&self, granted: usize) -> Result<Claim, Exhausted> {
         let mut patience = PATIENCE;
         loop {
             let span = self.span.load(Acquire);
@@ -370,14 +386,24 @@ impl<T: Slot> Arena<T> {
         }
     }
 
-    /// Every slot that exists, with its index, for those who validate what they see.
-    pub(crate) fn each<'p>(&'p self, pin: &'p Pin) -> impl Iterator<Item = (u32, &'p T)> {
-        (0..self.span.load(Acquire)).flat_map(move |number| {
-            (0..SLOTS).filter_map(move |at| {
-                let index = (number * SLOTS + at) as u32;
-                Some((index, self.peek(pin, index)?))
-            })
-        })
+    /// Visits the slots that are claimed, each with its index, for those who
+    /// validate what they see. One that is claimed meanwhile may be left out.
+    pub(crate) fn visit<'p>(&'p self, _pin: &'p Pin, mut visit: impl FnMut(u32, &'p T)) {
+        let wired = self.wired.load(Relaxed);
+        for number in 0..self.span.load(Acquire) {
+            let first = number * SLOTS;
+            // The last segment of a fixed arena may be shorter.
+            let here = if wired == 0 { SLOTS } else { SLOTS.min(wired - first) };
+            if let Some(segment) = self.segment(number) {
+                segment.visit(here, |at, slot| visit((first + at) as u32, slot));
+            }
+        }
+    }
+
+    /// Whether no slot is claimed.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.live.load(Acquire) == 0
     }
 
     /// Makes this a fixed arena over `slots`, with `headers` for their segments.

@@ -105,6 +105,20 @@ impl<T: Slot> Segment<T> {
         Some(unsafe { &*slots.add(at) })
     }
 
+    /// Visits the slots that are claimed, of the first `count`.
+    pub(super) fn visit<'s>(&'s self, count: usize, mut visit: impl FnMut(usize, &'s T)) {
+        // Acquire: who announced what lies in a slot had claimed it before.
+        let mut claimed = (ALL >> (SLOTS - count)) & !self.free.load(Acquire);
+        while claimed != 0 {
+            let at = claimed.trailing_zeros() as usize;
+            claimed &= claimed - 1;
+            match self.peek(at) {
+                Some(slot) => visit(at, slot),
+                None => return,
+            }
+        }
+    }
+
     /// Claims up to `want` free slots, the first at or after `from`, cyclically.
     #[inline]
     pub(super) fn claim(&self, from: usize, want: usize) -> Option<usize> {
@@ -126,6 +140,14 @@ impl<T: Slot> Segment<T> {
         }
     }
 
+    /// Claims the first free slot at or after `from`, cyclically, and returns
+    /// its place. Places wrap, so any number will do.
+    #[inline]
+    pub(super) fn claim_one(&self, from: usize) -> Option<usize> {
+        let mask = self.claim(from % SLOTS, 1)?;
+        Some(mask.trailing_zeros() as usize)
+    }
+
     /// Gives back the slots of `mask`.
     #[inline]
     pub(super) fn give_back(&self, mask: usize) {
@@ -135,12 +157,16 @@ impl<T: Slot> Segment<T> {
 }
 
 /// Up to `want` set bits of `free`, from bit `from` on, then from the lowest.
+#[inline]
 fn pick(free: usize, from: usize, want: usize) -> usize {
     if want >= SLOTS {
         return free;
     }
     let upper = free & (usize::MAX << from);
     let mut left = if upper != 0 { upper } else { free };
+    if want == 1 {
+        return left & left.wrapping_neg();
+    }
     let mut mask = 0;
     for _ in 0..want {
         if left == 0 {

@@ -129,11 +129,24 @@ impl<T: Slot, const F: usize> Small<T, F> {
         }
     }
 
-    /// Every slot that exists, with its index, for those who validate what they see.
-    pub(crate) fn each<'p>(&'p self, pin: &'p Pin) -> impl Iterator<Item = (u32, &'p T)> {
-        let first = self.first.iter().enumerate().map(|(at, slot)| (at as u32, slot));
-        let rest = self.rest().into_iter().flat_map(|rest| rest.each(pin));
-        first.chain(rest.map(|(at, slot)| (at + F as u32, slot)))
+    /// Visits the slots that are claimed; see [`Arena::visit`].
+    #[cfg(feature = "alloc")]
+    pub(crate) fn visit<'p>(&'p self, pin: &'p Pin, mut visit: impl FnMut(&'p T)) {
+        let taken = self.taken.load(Acquire);
+        for (at, slot) in self.first.iter().enumerate() {
+            if taken & (1 << at) != 0 {
+                visit(slot);
+            }
+        }
+        if let Some(rest) = self.rest() {
+            rest.visit(pin, |_, slot| visit(slot));
+        }
+    }
+
+    /// Whether no slot is claimed.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.taken.load(Acquire) == 0 && self.rest().is_none_or(Arena::is_idle)
     }
 
     /// Gives this the fixed arena `rest` for its further slots.

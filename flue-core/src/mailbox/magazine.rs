@@ -148,6 +148,9 @@ impl Spare {
 
     /// Takes the largest run out.
     pub(crate) fn take(&mut self) -> Option<Claim> {
+        if self.count == 0 {
+            return None;
+        }
         let largest = self.runs.iter_mut().max_by_key(|run| run.mask().count_ones())?;
         let run = core::mem::replace(largest, Claim::none());
         self.count = self.count.saturating_sub(run.mask().count_ones() as usize);

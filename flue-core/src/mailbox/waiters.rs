@@ -258,16 +258,22 @@ impl fmt::Debug for SendWait {
 }
 
 impl Office {
-    /// The senders that may wait for `route`, whose channel is at `index`.
-    fn waiters_of<'p>(
+    /// Visits the senders that may wait for the route whose channel is at `index`.
+    fn visit_waiters<'p>(
         &'p self,
         pin: &'p Pin,
         index: u32,
-    ) -> impl Iterator<Item = (u32, &'p Waiter)> {
-        let all = self.is_fixed().then(|| self.waiters.each(pin)).into_iter().flatten();
-        let channel = if self.is_fixed() { None } else { self.channels.peek(pin, index) };
-        let listed = channel.into_iter().flat_map(|channel| channel.waiters.each(pin));
-        all.chain(listed.filter_map(|index| Some((index, self.waiters.peek(pin, index)?))))
+        mut visit: impl FnMut(u32, &'p Waiter),
+    ) {
+        if self.is_fixed() {
+            return self.waiters.visit(pin, visit);
+        }
+        let Some(channel) = self.channels.peek(pin, index) else { return };
+        channel.waiters.visit(pin, |record| {
+            if let Some(waiter) = self.waiters.peek(pin, record) {
+                visit(record, waiter);
+            }
+        });
     }
 
     /// The first in the line that is Waiting.
@@ -278,11 +284,16 @@ impl Office {
         channel: u32,
     ) -> Option<(u32, &'p Waiter)> {
         let next = self.channels.peek(pin, channel)?.tickets.load(Acquire);
-        self.waiters_of(pin, channel)
-            .filter(|(_, waiter)| {
-                waiter.state.load(Acquire) == WAITING && waiter.route.load() == route
-            })
-            .max_by_key(|(_, waiter)| next.wrapping_sub(waiter.ticket.load(Acquire))) // The oldest.
+        let mut first: Option<(u32, u32, &Waiter)> = None;
+        self.visit_waiters(pin, channel, |record, waiter| {
+            if waiter.state.load(Acquire) == WAITING && waiter.route.load() == route {
+                let age = next.wrapping_sub(waiter.ticket.load(Acquire)); // The oldest is first.
+                if first.is_none_or(|(oldest, ..)| age > oldest) {
+                    first = Some((age, record, waiter));
+                }
+            }
+        });
+        first.map(|(_, record, waiter)| (record, waiter))
     }
 
     /// Wakes the first waiting sender of a route in whose mailbox there is room.
@@ -336,14 +347,14 @@ impl Office {
         channel: u32,
         panics: &mut Panics,
     ) {
-        for (record, waiter) in self.waiters_of(pin, channel) {
+        self.visit_waiters(pin, channel, |record, waiter| {
             if waiter.route.load() == route && waiter.state.load(Acquire) != VACANT {
                 // Notified or not: it must look. It may be somebody else by now,
                 // who then looks for nothing.
                 let _ = waiter.state.compare_exchange(WAITING, NOTIFIED, AcqRel, Acquire);
                 self.call(record, waiter, panics);
             }
-        }
+        });
     }
 
     fn call(&self, record: u32, waiter: &Waiter, panics: &mut Panics) {
