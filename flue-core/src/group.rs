@@ -31,6 +31,7 @@ use crate::limits::MailboxLimits;
 use crate::mailbox::Mailbox;
 use crate::office::{Office, PostOffice};
 use crate::reclaim::Pin;
+use crate::refs::Refs;
 use crate::roster::Roster;
 use crate::sync::atomic::{
     AtomicU32,
@@ -45,7 +46,7 @@ use core::ptr::NonNull;
 #[cfg_attr(target_pointer_width = "64", repr(align(64)))]
 pub(crate) struct Group {
     pub(crate) life: Life,
-    refs: AtomicU32,
+    refs: Refs,
     pub(crate) routes: Quota,
     pub(crate) tables: Quota,
     pub(crate) monitors: Quota,
@@ -63,7 +64,7 @@ impl Group {
         pub(crate) const fn new() -> Self {
             Self {
                 life: Life::vacant(0),
-                refs: AtomicU32::new(0),
+                refs: Refs::new(),
                 routes: Quota::new(),
                 tables: Quota::new(),
                 monitors: Quota::new(),
@@ -141,15 +142,8 @@ impl Office {
     /// Takes a reference to a group that has not ended, dead or alive.
     pub(crate) fn acquire(&self, address: Address) -> Option<&Group> {
         let group = self.group(address)?;
-        let mut refs = group.refs.load(Relaxed);
-        loop {
-            if refs == 0 {
-                return None;
-            }
-            match group.refs.compare_exchange_weak(refs, refs + 1, AcqRel, Relaxed) {
-                Ok(_) => break,
-                Err(now) => refs = now,
-            }
+        if !group.refs.try_add() {
+            return None;
         }
         // It cannot end now; but is it the one that is meant?
         let count = group.life.count();
@@ -164,9 +158,7 @@ impl Office {
     pub(crate) fn release(&self, index: u32) {
         // SAFETY: the caller has a reference, so the slot is claimed.
         let group = unsafe { self.groups.slot(index) };
-        // Release: what we did is before the end; acquire, if this is it: so is
-        // what the others did.
-        if group.refs.fetch_sub(1, AcqRel) != 1 {
+        if !group.refs.give_back() {
             return;
         }
         if let Some(generation) = group.life.living()
@@ -234,7 +226,7 @@ impl RouteGroup {
         for quota in [&slot.routes, &slot.tables, &slot.monitors, &slot.links] {
             quota.reset();
         }
-        slot.refs.store(1, Relaxed); // Seen by whoever learns of the generation below.
+        slot.refs.open();
         let _ = slot.life.begin();
         let address = Address { index, generation };
         Ok(Self { office: office.clone(), address, slot: NonNull::from(slot) })
@@ -242,8 +234,7 @@ impl RouteGroup {
 
     /// A value of its own for somebody who has a reference anyway.
     pub(crate) fn another(&self) -> Self {
-        let refs = self.slot().refs.fetch_add(1, Relaxed); // We have one: it cannot end.
-        assert!(refs < u32::MAX / 2, "too many owners of one group");
+        self.slot().refs.add();
         Self { office: self.office.clone(), address: self.address, slot: self.slot }
     }
 
@@ -276,7 +267,7 @@ impl RouteGroup {
         }
         let table =
             Table::create(&self.office, self.address).inspect_err(|_| group.tables.repay())?;
-        group.refs.fetch_add(1, Relaxed); // The table's; we have one, so it cannot end.
+        group.refs.add(); // The table's.
         if self.is_dead() { Err(CreateError::Dead) } else { Ok(table) }
     }
 

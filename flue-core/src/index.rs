@@ -337,19 +337,37 @@ impl Index {
     }
 }
 
-/// Mixes `words` under a secret seed (the finalizer of MurmurHash3, Appleby
-/// 2008, on each word), so that chosen keys do not share a bucket.
+/// Mixes `words` under a secret seed, so that chosen keys do not share a bucket:
+/// multiply each word, and fold the product's halves onto each other (as in
+/// wyhash, Wang 2019).
+#[inline]
 pub(crate) fn mix(seed: u32, words: &[u32]) -> u32 {
-    let mut hash = seed;
-    for &word in words {
-        hash ^= word;
-        hash ^= hash >> 16;
-        hash = hash.wrapping_mul(0x85eb_ca6b);
-        hash ^= hash >> 13;
-        hash = hash.wrapping_mul(0xc2b2_ae35).wrapping_add(seed.rotate_left(7));
-        hash ^= hash >> 16;
+    let mut hash = fold(seed as usize);
+    for pair in words.chunks(usize::BITS as usize / 32) {
+        // One step for as many as a machine word holds.
+        hash = fold(hash ^ pair.iter().rev().fold(0, |word, half| widen(word, *half)));
     }
-    hash
+    (hash ^ hash >> (usize::BITS / 2)) as u32
+}
+
+/// `half` below what `word` holds; on 32-bit words that is nothing.
+#[inline(always)]
+fn widen(word: usize, half: u32) -> usize {
+    word.checked_shl(u32::BITS).unwrap_or(0) | half as usize
+}
+
+#[cfg(target_pointer_width = "64")]
+#[inline(always)]
+fn fold(word: usize) -> usize {
+    let product = word as u128 * 0x9e37_79b9_7f4a_7c15; // 2^64 over the golden ratio.
+    (product ^ product >> 64) as usize
+}
+
+#[cfg(not(target_pointer_width = "64"))]
+#[inline(always)]
+fn fold(word: usize) -> usize {
+    let product = word as u64 * 0x9e37_79b9; // 2^32 over the golden ratio.
+    (product ^ product >> 32) as usize
 }
 
 #[cfg(not(feature = "alloc"))]
@@ -517,6 +535,34 @@ mod buckets {
             }
             // SAFETY: an allocation of one.
             unsafe { memory::free(pages, 1) };
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::mix;
+
+    /// Keys that count up, as addresses do, under any seed: no bucket gets much
+    /// more than its part.
+    #[test]
+    fn counted_keys_spread() {
+        for seed in [0, 1, 0x5eed, u32::MAX] {
+            let mut buckets = [0u32; 256];
+            for key in 0..4096 {
+                let hash = mix(seed, &[key, 1, key % 3 + 1]);
+                buckets[hash as usize % 256] += 1;
+            }
+            let most = buckets.iter().max().copied();
+            assert!(most < Some(48), "seed {seed}: {most:?} of 16 on average");
+        }
+    }
+
+    #[test]
+    fn every_word_and_the_seed_matter() {
+        let hash = mix(7, &[1, 2, 3]);
+        for (seed, words) in [(8, [1, 2, 3]), (7, [0, 2, 3]), (7, [1, 3, 3]), (7, [1, 2, 2])] {
+            assert_ne!(mix(seed, &words), hash);
         }
     }
 }

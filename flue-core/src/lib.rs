@@ -56,6 +56,7 @@
 //! | `life` | generations: which life of a slot an address means |
 //! | `arena` | slots, segments, claims: all memory |
 //! | `reclaim` | giving memory back while others look |
+//! | `refs` | counts of references |
 //! | `index` | at most one living record for a key |
 //! | `roster` | who is walked at a death |
 //! | `office`, `fixed` | post offices: growing, or in a `static` |
@@ -82,6 +83,11 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+/// The guide for kernels and firmware, whose examples are tests.
+#[cfg(all(doctest, feature = "alloc"))]
+#[doc = include_str!("../../docs/embedding.md")]
+mod embedding {}
+
 mod arena;
 mod bits;
 mod cap;
@@ -102,6 +108,7 @@ mod office;
 mod panics;
 mod payload;
 mod reclaim;
+mod refs;
 mod roster;
 mod route;
 mod signal;

@@ -97,6 +97,12 @@ impl Life {
         self.0.load(Acquire) == generation
     }
 
+    /// As `is`, but a step: of it and `end` one is first. So either this says
+    /// `false`, or who ends the life sees all that was before this.
+    pub(crate) fn confirm(&self, generation: Generation) -> bool {
+        self.0.fetch_or(0, AcqRel) == generation
+    }
+
     /// The generation that is living now.
     pub(crate) fn living(&self) -> Option<Generation> {
         let count = self.0.load(Acquire);

@@ -332,8 +332,13 @@ impl Office {
                 return Ok(());
             }
         }
-        if !link.life.is(generation) {
-            self.link_index.settle(&family, pair); // It was listed dead.
+        let stands = if twin::is(Twin::LinkUnconfirmed) {
+            link.life.is(generation)
+        } else {
+            link.life.confirm(generation)
+        };
+        if !stands {
+            self.link_index.settle(&family, pair); // Who ended it may have looked too early.
         }
         Ok(())
     }
@@ -386,6 +391,25 @@ impl Office {
         self.unlink(granted.reference().group, group)
     }
 
+    /// Whether a death of one reached the other before their link was removed. Its
+    /// killer may have found another record of the same two, which a `link` was
+    /// about to withdraw, and be on its way: then the other is dead after this.
+    fn has_passed_on(&self, a: Address, b: Address) -> bool {
+        // One that cannot be acquired has ended, or its killer has been here.
+        let has_died = |end: Address| {
+            self.acquire(end).is_some_and(|group| {
+                let is_dead = !group.life.is(end.generation);
+                self.release(end.index);
+                is_dead
+            })
+        };
+        let [a_died, b_died] = [a, b].map(has_died);
+        if a_died || b_died {
+            self.kill(if a_died { b } else { a });
+        }
+        a_died || b_died
+    }
+
     /// Removes the link between two groups. `true`: there was one.
     pub(crate) fn unlink(&self, a: Address, b: Address) -> bool {
         if a == b {
@@ -405,7 +429,7 @@ impl Office {
             if link.life.end(generation) == Ended::Now {
                 self.take_apart(&pin, index, link, pair);
                 self.repay_link(asker);
-                return true;
+                return !self.has_passed_on(a, b);
             }
         }
     }

@@ -16,10 +16,11 @@ use crate::mailbox::node::Node;
 use crate::mailbox::waiters::Waiter;
 use crate::monitor::Monitor;
 use crate::reclaim::{Participants, Pin};
+use crate::refs::Refs;
 use crate::route::{Route, ahead};
 use crate::sync::atomic::{
-    AtomicU32, AtomicUsize,
-    Ordering::{AcqRel, Acquire, Relaxed},
+    AtomicU32,
+    Ordering::{Acquire, Relaxed},
 };
 use crate::sync::const_fn;
 use core::fmt;
@@ -29,7 +30,7 @@ use core::ptr::NonNull;
 /// What all values of one post office share.
 #[doc(hidden)]
 pub struct Office {
-    refs: AtomicUsize,
+    refs: Refs,
     limits: Limits,
     /// Mixed into every index, so that keys cannot be chosen to collide.
     seed: AtomicU32,
@@ -62,7 +63,7 @@ impl Office {
     const_fn! {
         pub(crate) const fn new(limits: Limits, is_fixed: bool, fixed_handles: u32) -> Self {
             Self {
-                refs: AtomicUsize::new(0),
+                refs: Refs::new(),
                 limits,
                 seed: AtomicU32::new(0),
                 eternal: Life::vacant(NEVER),
@@ -125,8 +126,7 @@ impl Office {
     /// One more value of the office, for somebody who has one, or whose slot in
     /// it is kept by somebody who has.
     pub(crate) fn counted(&self) -> PostOffice {
-        let refs = self.refs.fetch_add(1, Relaxed);
-        assert!(refs < usize::MAX / 2, "too many references to one post office");
+        self.refs.add();
         PostOffice(NonNull::from(self))
     }
 }
@@ -343,9 +343,7 @@ impl Eq for PostOffice {}
 
 impl Drop for PostOffice {
     fn drop(&mut self) {
-        // Release: what we did is before the end; acquire, if this is it: so is
-        // what the others did.
-        let is_last = self.refs.fetch_sub(1, AcqRel) == 1;
+        let is_last = self.refs.give_back();
         #[cfg(feature = "alloc")]
         if is_last && !self.is_fixed {
             // SAFETY: the last reference is gone, so nobody is in the office

@@ -39,6 +39,7 @@ twins! {
     EndInTwoSteps,
     LinkUnfenced,
     LinkUnchecked,
+    LinkUnconfirmed,
     KillUnfenced,
     // monitor
     MonitorUnfenced,

@@ -36,8 +36,10 @@ use parking::Parker;
 const PAUSES: u32 = 7;
 
 /// Then it looks so often after giving the core away: to meet one that waits
-/// for it.
-const YIELDS: u32 = 4;
+/// for it, or that is just being woken. Waking a thread takes some ten
+/// microseconds: two that answer each other and look for less than that before
+/// they park, park every time once they began to.
+const YIELDS: u32 = 64;
 
 /// Receives that put the thread to sleep until there is a signal.
 ///

@@ -107,6 +107,7 @@ model! {
         assert_eq!((office.stats().links, office.stats().groups), (0, 0), "left over");
     }
     twin fails_unfenced: LinkUnfenced says "one survives";
+    twin fails_unconfirmed: LinkUnconfirmed says "left over";
 }
 
 model! {

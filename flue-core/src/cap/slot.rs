@@ -23,9 +23,10 @@ use crate::limits::Limits;
 use crate::mailbox::magazine::Magazine;
 #[cfg(feature = "alloc")]
 use crate::reclaim::Pin;
+use crate::refs::Refs;
 use crate::sync::atomic::{
     AtomicU32,
-    Ordering::{AcqRel, Relaxed, Release},
+    Ordering::{AcqRel, Relaxed},
 };
 use crate::sync::const_fn;
 
@@ -34,7 +35,7 @@ const FIRST_ENTRIES: usize = if crate::sync::MODEL || cfg!(not(feature = "alloc"
 
 /// What all values of one table share.
 pub(crate) struct TableSlot {
-    pub(super) refs: AtomicU32,
+    pub(super) refs: Refs,
     /// The group that seals the table by its death, if there is one.
     pub(crate) group: AddressCell,
     /// Slots charged to the table itself. Changed by wrapping steps that only
@@ -55,7 +56,7 @@ impl TableSlot {
     const_fn! {
         pub(crate) const fn new() -> Self {
             Self {
-                refs: AtomicU32::new(0),
+                refs: Refs::new(),
                 group: AddressCell::nowhere(),
                 used: AtomicU32::new(0),
                 limit: AtomicU32::new(0),
@@ -79,33 +80,18 @@ impl TableSlot {
         self.limit.store(limits.handles_per_table, Relaxed);
         self.shares.store(0, Relaxed);
         self.live.store(0, Relaxed);
-        self.refs.store(1, Release); // Partner: `acquire`.
+        self.refs.open();
     }
 
     /// Takes a reference, if the table still has one.
     pub(crate) fn acquire(&self) -> bool {
-        let mut refs = self.refs.load(Relaxed);
-        while refs != 0 {
-            match self.refs.compare_exchange_weak(refs, refs + 1, AcqRel, Relaxed) {
-                Ok(_) => return true,
-                Err(now) => refs = now,
-            }
-        }
-        false
+        self.refs.try_add()
     }
 
     /// Gives a reference back, if it is not the last. `false`: it is, and the
     /// caller's still.
     pub(crate) fn release_unless_last(&self) -> bool {
-        let mut refs = self.refs.load(Relaxed);
-        while refs > 1 {
-            // Release: what we did is before the end, whoever brings that about.
-            match self.refs.compare_exchange_weak(refs, refs - 1, Release, Relaxed) {
-                Ok(_) => return true,
-                Err(now) => refs = now,
-            }
-        }
-        false
+        self.refs.give_back_unless_last()
     }
 
     /// Entries there may be now.

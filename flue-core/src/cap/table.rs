@@ -17,7 +17,7 @@ use crate::life::{Address, Generation, Life};
 use crate::mailbox::Mailbox;
 use crate::monitor::MonitorId;
 use crate::office::{Office, PostOffice};
-use crate::sync::atomic::Ordering::{AcqRel, Relaxed};
+use crate::sync::atomic::Ordering::Relaxed;
 use core::fmt;
 use core::ptr::NonNull;
 
@@ -348,8 +348,7 @@ impl Slots {
 
 impl Clone for Table {
     fn clone(&self) -> Self {
-        let refs = self.slot().refs.fetch_add(1, Relaxed); // We have one: it cannot go.
-        assert!(refs < u32::MAX / 2, "too many values of one table");
+        self.slot().refs.add();
         let Self { number, slot, seal, generation, .. } = *self;
         Self { office: self.office.clone(), number, slot, seal, generation }
     }
@@ -358,9 +357,7 @@ impl Clone for Table {
 impl Drop for Table {
     fn drop(&mut self) {
         let view = self.view();
-        // Release: what we did is before the end. Acquire, if we are the last:
-        // so is what the others did.
-        if view.slot().refs.fetch_sub(1, AcqRel) != 1 {
+        if !view.slot().refs.give_back() {
             return;
         }
         view.clear();
