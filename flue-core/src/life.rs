@@ -57,9 +57,10 @@ impl Life {
         }
     }
 
-    /// Makes a fresh slot count from `floor`. The caller holds its claim.
+    /// Makes a fresh slot count from `floor`: an even count, perhaps made odd by
+    /// one more. The caller holds its claim.
     pub(crate) fn raise(&self, floor: u32) {
-        self.0.store(floor, Release);
+        self.0.store(floor & !1, Release);
     }
 
     /// Begins the next life. The caller holds the slot's claim.

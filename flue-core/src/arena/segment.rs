@@ -47,7 +47,7 @@ pub(crate) trait Slot: Sized + 'static {
         0
     }
 
-    /// Makes a fresh slot start from `floor`.
+    /// Makes a fresh slot start from `floor`, which was rounded up to be odd.
     fn raise(&self, _floor: u32) {}
 
     /// How many of the first segments are made together and stay.
@@ -61,26 +61,31 @@ pub(crate) trait Slot: Sized + 'static {
     fn reclaim(&self, _pin: &Pin) {}
 }
 
-/// The header of a segment.
+/// The header of a segment: two words, for it stays when the slots are gone
+/// (rule Q2).
 pub(crate) struct Segment<T: Slot> {
     free: AtomicUsize,
+    /// The slots; while there are none, null or the floor that the last ones
+    /// left, which is odd as no address of theirs is.
     slots: AtomicPtr<T>,
-    floor: AtomicUsize,
+}
+
+/// Whether what `Segment::slots` says is an address.
+#[inline(always)]
+fn are_there<T>(slots: *mut T) -> bool {
+    const { assert!(align_of::<T>() > 1) };
+    !slots.is_null() && slots.addr().is_multiple_of(2)
 }
 
 impl<T: Slot> Segment<T> {
     /// The header of slots that exist already, the first `count` of which may be claimed.
     pub(super) fn over(slots: *mut T, count: usize) -> Self {
         let free = if count >= SLOTS { ALL } else { (1 << count) - 1 };
-        Self {
-            free: AtomicUsize::new(free),
-            slots: AtomicPtr::new(slots),
-            floor: AtomicUsize::new(0),
-        }
+        Self { free: AtomicUsize::new(free), slots: AtomicPtr::new(slots) }
     }
 
     pub(super) fn is_hollow(&self) -> bool {
-        self.slots.load(Acquire).is_null()
+        !are_there(self.slots.load(Acquire))
     }
 
     /// # Safety
@@ -97,7 +102,7 @@ impl<T: Slot> Segment<T> {
     #[inline]
     pub(super) fn peek(&self, at: usize) -> Option<&T> {
         let slots = self.slots.load(Acquire);
-        if slots.is_null() {
+        if !are_there(slots) {
             return None;
         }
         // SAFETY: the caller is pinned, so slots retired after its pin stay
@@ -227,34 +232,26 @@ pub(crate) mod memory {
 impl<T: Slot> Segment<T> {
     /// The header of slots that are not there yet.
     pub(super) fn hollow() -> Self {
-        Self {
-            free: AtomicUsize::new(0),
-            slots: AtomicPtr::new(ptr::null_mut()),
-            floor: AtomicUsize::new(0),
-        }
+        Self { free: AtomicUsize::new(0), slots: AtomicPtr::new(ptr::null_mut()) }
     }
 
     /// Makes the slots, claims up to `want` of them and frees the rest. `None`:
     /// somebody else was first.
     pub(super) fn install(&self, want: usize) -> Result<Option<usize>, memory::Refused> {
-        if !self.is_hollow() {
+        // Acquire pairs with the release in `retire`: what was done to the last
+        // slots is before the next.
+        let before = self.slots.load(Acquire);
+        if are_there(before) {
             return Ok(None);
         }
         let fresh = memory::allocate(SLOTS, T::vacant)?;
-        // Release: Ordering 2. Acquire pairs with the release in `retire`, so
-        // that the floor it left is seen.
-        let set = self.slots.compare_exchange(
-            ptr::null_mut(),
-            fresh,
-            crate::sync::atomic::Ordering::AcqRel,
-            Relaxed,
-        );
-        if set.is_err() {
+        // Release: Ordering 2.
+        if self.slots.compare_exchange(before, fresh, Release, Relaxed).is_err() {
             // SAFETY: allocated above, never published.
             unsafe { memory::free(fresh, SLOTS) };
             return Ok(None);
         }
-        let floor = self.floor.load(Relaxed) as u32;
+        let floor = before.addr() as u32;
         for at in 0..SLOTS {
             // SAFETY: installed by this call; no bit is free, so nobody retires it.
             unsafe { self.slot(at) }.raise(floor);
@@ -306,8 +303,8 @@ impl<T: Slot> Segment<T> {
         let slots = self.slots.load(Relaxed); // Seen by the claim.
         // SAFETY: all claimed by the caller.
         let floor = (0..SLOTS).map(|at| unsafe { self.slot(at) }.floor()).max();
-        self.floor.store(floor.unwrap_or(0) as usize, Relaxed); // Released next.
-        self.slots.store(ptr::null_mut(), Release); // Partner: `install`.
+        let left = ptr::without_provenance_mut(floor.unwrap_or(0) as usize | 1);
+        self.slots.store(left, Release); // Partner: `install`.
         // SAFETY: no claim on them is left and none can be made, so only those
         // who peeked before now, pinned, can still look; they were made by
         // `allocate` with this count.
@@ -319,7 +316,7 @@ impl<T: Slot> Segment<T> {
 impl<T: Slot> Drop for Segment<T> {
     fn drop(&mut self) {
         let slots = self.slots.load(Acquire);
-        if !slots.is_null() {
+        if are_there(slots) {
             // SAFETY: `&mut self`; `install` set them, from `allocate`. A fixed
             // arena's headers are never dropped.
             unsafe { memory::free(slots, SLOTS) };
