@@ -53,7 +53,7 @@ pub struct Office {
 }
 
 /// Slots that a growing arena may claim where nothing else limits it.
-const MANY: usize = if usize::BITS >= 64 { 1 << 30 } else { 1 << 20 };
+const MANY: usize = if crate::bits::WORD >= 64 { 1 << 30 } else { 1 << 20 };
 
 const fn least(a: usize, b: usize) -> usize {
     if a < b { a } else { b }
@@ -213,7 +213,8 @@ impl PostOffice {
     ///
     /// # Cost
     /// Linear in what there ever was at one time. Memory is given back when no
-    /// operation that began before is still under way.
+    /// operation that began before is still under way: in this call, or while one
+    /// is, by a later one.
     #[cfg(feature = "alloc")]
     pub fn reclaim(&self) {
         let pin = self.pin();
@@ -242,6 +243,16 @@ impl PostOffice {
         self.tables.reclaim(&pin, 0);
         self.groups.reclaim(&pin, usize::MAX);
         pin.flush();
+        let retired = pin.retired();
+        drop(pin);
+        if crate::sync::MODEL || retired == 0 {
+            return;
+        }
+        // Each pin may bring the collector one step on, and frees a part of what
+        // is due: some hundreds. Whoever is pinned meanwhile keeps the rest for later.
+        for _ in 0..retired / 256 + 4 {
+            self.pin().flush();
+        }
     }
 
     /// Storage that was given is kept.

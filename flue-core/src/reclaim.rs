@@ -22,8 +22,13 @@
 
 #[cfg(all(feature = "std", not(all(loom, feature = "loom", not(crossbeam_loom)))))]
 mod backend {
+    use core::cell::Cell;
+
     /// Keeps what is retired from now on in place until it is dropped.
-    pub(crate) struct Pin(crossbeam_epoch::Guard);
+    pub(crate) struct Pin {
+        guard: crossbeam_epoch::Guard,
+        retired: Cell<usize>,
+    }
 
     /// The participants of an office: here every thread has its own.
     pub(crate) struct Participants(());
@@ -35,7 +40,7 @@ mod backend {
 
         #[inline]
         pub(crate) fn pin(&self) -> Pin {
-            Pin(crossbeam_epoch::pin())
+            Pin { guard: crossbeam_epoch::pin(), retired: Cell::new(0) }
         }
 
         pub(crate) fn prepare_thread(&self) {
@@ -50,12 +55,18 @@ mod backend {
         /// - `free` may run on any thread, at any later time.
         /// - Whatever it frees can be reached only through pins taken before.
         pub(crate) unsafe fn retire(&self, free: impl FnOnce() + 'static) {
+            self.retired.set(self.retired.get() + 1);
             // SAFETY: the caller's promise is what `defer_unchecked` asks for.
-            unsafe { self.0.defer_unchecked(free) }
+            unsafe { self.guard.defer_unchecked(free) }
+        }
+
+        /// How much was retired under this pin.
+        pub(crate) fn retired(&self) -> usize {
+            self.retired.get()
         }
 
         pub(crate) fn flush(&self) {
-            self.0.flush();
+            self.guard.flush();
         }
     }
 }
@@ -67,6 +78,7 @@ mod backend {
         Ordering::{Acquire, Relaxed, Release},
     };
     use alloc::boxed::Box;
+    use core::cell::Cell;
     use core::mem::ManuallyDrop;
     use core::ptr;
     use crossbeam_epoch::{Collector, Guard, LocalHandle};
@@ -75,6 +87,7 @@ mod backend {
     pub(crate) struct Pin {
         guard: ManuallyDrop<Guard>,
         participant: &'static Participant,
+        retired: Cell<usize>,
     }
 
     /// A collector's participant, used by one context at a time.
@@ -158,7 +171,8 @@ mod backend {
 
         pub(crate) fn pin(&self) -> Pin {
             let participant = self.borrow();
-            Pin { guard: ManuallyDrop::new(participant.handle.pin()), participant }
+            let guard = ManuallyDrop::new(participant.handle.pin());
+            Pin { guard, participant, retired: Cell::new(0) }
         }
 
         pub(crate) fn prepare_thread(&self) {
@@ -200,8 +214,14 @@ mod backend {
         /// - `free` may run on any thread, at any later time.
         /// - Whatever it frees can be reached only through pins taken before.
         pub(crate) unsafe fn retire(&self, free: impl FnOnce() + 'static) {
+            self.retired.set(self.retired.get() + 1);
             // SAFETY: the caller's promise is what `defer_unchecked` asks for.
             unsafe { self.guard.defer_unchecked(free) }
+        }
+
+        /// How much was retired under this pin.
+        pub(crate) fn retired(&self) -> usize {
+            self.retired.get()
         }
 
         pub(crate) fn flush(&self) {
@@ -246,6 +266,10 @@ mod backend {
         /// # Safety
         /// - None is needed.
         pub(crate) unsafe fn retire(&self, _free: impl FnOnce()) {}
+
+        pub(crate) fn retired(&self) -> usize {
+            0
+        }
 
         pub(crate) fn flush(&self) {}
     }
