@@ -42,7 +42,7 @@
 //! Lock-free: a walk starts again only if another's change went through. A
 //! bucket that somebody is still adding is passed over.
 
-use crate::bits::Field;
+use crate::bits::{Field, WORD};
 use crate::sync::atomic::{
     AtomicUsize,
     Ordering::{AcqRel, Acquire, Release},
@@ -50,7 +50,7 @@ use crate::sync::atomic::{
 use crate::sync::const_fn;
 use crate::twin::{self, Twin};
 
-const TARGET: Field = Field::lowest(usize::BITS / 2 - 3);
+const TARGET: Field = Field::lowest(WORD / 2 - 3);
 const BUCKET: Field = Field::above(TARGET, 1);
 const MARK: Field = Field::above(BUCKET, 1);
 const READY: Field = Field::above(MARK, 1);
@@ -226,6 +226,13 @@ impl Index {
     pub(crate) fn settle<F: Family>(&self, family: &F, key: F::Key) {
         let hash = family.hash(key);
         let _ = self.search(family, self.start(family, hash), order_of(hash), None);
+    }
+
+    /// Gives the buckets back. The caller is alone, and nothing is listed.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn clear(&self) {
+        self.head.0.store(0, Release);
+        self.buckets.clear();
     }
 
     /// Adds buckets if there are few for `records`. Failing is harmless.
@@ -519,13 +526,14 @@ mod buckets {
         }
     }
 
-    impl Drop for Buckets {
-        fn drop(&mut self) {
-            let pages = self.0.load(Acquire);
+    impl Buckets {
+        /// Frees all buckets. The caller is alone.
+        pub(super) fn clear(&self) {
+            let pages = self.0.swap(ptr::null_mut(), AcqRel);
             if pages.is_null() {
                 return;
             }
-            // SAFETY: set by `double`, and `&mut self`.
+            // SAFETY: set by `double`, and nobody else is here.
             for (k, page) in unsafe { &(*pages).pages }.iter().enumerate() {
                 let cells = page.load(Acquire);
                 if !cells.is_null() {
@@ -535,6 +543,12 @@ mod buckets {
             }
             // SAFETY: an allocation of one.
             unsafe { memory::free(pages, 1) };
+        }
+    }
+
+    impl Drop for Buckets {
+        fn drop(&mut self) {
+            self.clear();
         }
     }
 }

@@ -27,7 +27,9 @@ use crate::sync::const_fn;
 use crate::twin::{self, Twin};
 
 /// The count at which a slot has had all the lives it can have.
-const SPENT: u32 = u32::MAX - 1;
+const SPENT: u32 = if cfg!(flue_word = "16") { 6 } else { u32::MAX - 1 };
+/// The count of a slot that is new. With `--cfg flue_aged` it is near its end.
+const NEW: u32 = if cfg!(flue_aged) { SPENT - 6 } else { 0 };
 
 /// Which life of a slot. Odd, and never used twice for one slot.
 pub(crate) type Generation = u32;
@@ -53,14 +55,22 @@ impl Life {
     const_fn! {
         /// A vacant slot whose generations all lie above `floor`.
         pub(crate) const fn vacant(floor: u32) -> Self {
-            Self(AtomicU32::new(floor))
+            Self(AtomicU32::new(if floor > NEW { floor } else { NEW }))
+        }
+    }
+
+    const_fn! {
+        /// A life of which `NEVER` is the generation for ever.
+        pub(crate) const fn eternal() -> Self {
+            Self(AtomicU32::new(NEVER))
         }
     }
 
     /// Makes a fresh slot count from `floor`: an even count, perhaps made odd by
     /// one more. The caller holds its claim.
     pub(crate) fn raise(&self, floor: u32) {
-        self.0.store(floor & !1, Release);
+        let floor = floor & !1;
+        self.0.store(if floor > NEW { floor } else { NEW }, Release);
     }
 
     /// Begins the next life. The caller holds the slot's claim.

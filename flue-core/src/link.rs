@@ -391,25 +391,6 @@ impl Office {
         self.unlink(granted.reference().group, group)
     }
 
-    /// Whether a death of one reached the other before their link was removed. Its
-    /// killer may have found another record of the same two, which a `link` was
-    /// about to withdraw, and be on its way: then the other is dead after this.
-    fn has_passed_on(&self, a: Address, b: Address) -> bool {
-        // One that cannot be acquired has ended, or its killer has been here.
-        let has_died = |end: Address| {
-            self.acquire(end).is_some_and(|group| {
-                let is_dead = !group.life.is(end.generation);
-                self.release(end.index);
-                is_dead
-            })
-        };
-        let [a_died, b_died] = [a, b].map(has_died);
-        if a_died || b_died {
-            self.kill(if a_died { b } else { a });
-        }
-        a_died || b_died
-    }
-
     /// Removes the link between two groups. `true`: there was one.
     pub(crate) fn unlink(&self, a: Address, b: Address) -> bool {
         if a == b {
@@ -425,11 +406,16 @@ impl Office {
             if found != pair {
                 continue;
             }
+            if !self.is_living(a) || !self.is_living(b) {
+                // Too late, though it is still tied: the killer is on its way, or has
+                // found another record of these two, which a `link` then withdrew.
+                return false;
+            }
             let asker = pair.ends[link.asker.load(Acquire) as usize % 2];
             if link.life.end(generation) == Ended::Now {
                 self.take_apart(&pin, index, link, pair);
                 self.repay_link(asker);
-                return !self.has_passed_on(a, b);
+                return true;
             }
         }
     }

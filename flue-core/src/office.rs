@@ -7,7 +7,7 @@ use crate::cap::table::Table;
 use crate::error::{CreateError, OutOfMemory};
 use crate::group::{Group, RouteGroup};
 use crate::index::{Index, MOST_RECORDS};
-use crate::life::{Address, Life, NEVER};
+use crate::life::{Address, Life};
 use crate::limits::{Limits, MAX_MESSAGE_HANDLES, Stats};
 use crate::link::Link;
 use crate::mailbox::channel::Channel;
@@ -66,7 +66,7 @@ impl Office {
                 refs: Refs::new(),
                 limits,
                 seed: AtomicU32::new(0),
-                eternal: Life::vacant(NEVER),
+                eternal: Life::eternal(),
                 fixed_handles,
                 is_fixed,
                 participants: Participants::new(),

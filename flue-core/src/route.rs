@@ -18,7 +18,7 @@
 //! Lock-free; each word by itself.
 
 use crate::arena::Slot;
-use crate::bits::Field;
+use crate::bits::{Field, WORD};
 use crate::life::{Generation, Life};
 use crate::mailbox::head::Head;
 use crate::mailbox::wake::WakeSlot;
@@ -72,7 +72,7 @@ impl Slot for Route {
     }
 }
 
-const COUNT: Field = Field::lowest(usize::BITS / 2);
+const COUNT: Field = Field::lowest(WORD / 2);
 const VERSION: Field = Field::rest(COUNT);
 
 /// The most that a credit counts at one time.
@@ -156,7 +156,7 @@ impl Credit {
     }
 }
 
-const HELD: Field = Field::lowest(usize::BITS / 2 - 1);
+const HELD: Field = Field::lowest(WORD / 2 - 1);
 const WAITING: Field = Field::above(HELD, 1);
 
 const _: () = assert!(VERSION.one() == Field::rest(WAITING).one());

@@ -36,6 +36,29 @@ fn every_default_is_finite() {
     assert_eq!(all.handles_per_message as usize, MAX_MESSAGE_HANDLES);
 }
 
+/// Rule Q1: a limit that nothing could reach leaves the room that can be counted.
+#[test]
+fn the_highest_limits() {
+    let office = with(|all| {
+        all.groups = u32::MAX;
+        all.tables = u32::MAX;
+        all.messages = u32::MAX;
+        all.routes_per_group = u32::MAX;
+        all.tables_per_group = u32::MAX;
+        all.monitors_per_group = u32::MAX;
+        all.links_per_group = u32::MAX;
+        all.handles_per_table = u32::MAX;
+        all.handles_per_message = u32::MAX;
+        all.bytes_per_message = u32::MAX;
+    });
+    let mut process = process_with(&office, limits(u32::MAX, u32::MAX, 1 << 16));
+    let to = process.mailbox.export(Permissions::all()).unwrap();
+    process.table.send(to, &[1; 100], &[to; MAX_MESSAGE_HANDLES]).unwrap();
+    assert_eq!(data(&mut process.mailbox), [1; 100]);
+    let too_many = [to; MAX_MESSAGE_HANDLES + 1];
+    assert_eq!(process.table.send(to, b"", &too_many), Err(SendError::TooManyHandles));
+}
+
 /// Rule Q1: the office's limits: groups, tables, messages.
 #[test]
 fn limits_of_an_office() {

@@ -503,6 +503,28 @@ fn a_burst_of_handles_is_given_back() {
     });
 }
 
+/// Rule Q2: a large table that is gone leaves nothing in the slot that it was
+/// in, whichever that was.
+#[test]
+fn a_large_table_leaves_no_shortcuts() {
+    let _alone = alone();
+    let office = PostOffice::new();
+    let all: Vec<_> = (0..2000).map(|_| process_with(&office, limits(0, 0, 0))).collect();
+    let fill = || {
+        let table = office.create_table().unwrap();
+        for process in &all {
+            table.insert(&process.mailbox.capability(Permissions::SEND)).unwrap();
+        }
+        drop(table);
+        office.reclaim();
+    };
+    fill();
+    let before = live();
+    (0..64).for_each(|_| fill());
+    let grown = live() - before;
+    assert!(grown <= 4096, "64 tables, one after the other, left {grown} bytes");
+}
+
 /// Rule Q2: after a burst of links.
 #[test]
 fn a_burst_of_links_is_given_back() {

@@ -97,9 +97,11 @@ model! {
         });
         let mine = slots.claim().unwrap();
         slots.touch(mine);
-        assert_ne!(mine, other.join().unwrap());
+        assert_ne!(mine, other.join().unwrap(), "one slot, two claims");
         assert_eq!(slots.live(), 2);
     }
+    /// An installation that looks and then writes.
+    twin fails_in_two_steps: InstallInTwoSteps says "a";
 }
 
 model! {

@@ -198,16 +198,15 @@ model! {
             host.send(to, &[2], &[]).unwrap();
             is_later
         });
-        let mut got: Vec<u8> = next(&mut target).into_iter().collect();
         first.join().unwrap();
         let is_later = second.join().unwrap();
-        while let Some(number) = next(&mut target) {
-            got.push(number);
-        }
+        let got: Vec<u8> = std::iter::from_fn(|| next(&mut target)).collect();
         got.iter().for_each(|number| assert!([1, 2].contains(number)));
         assert_eq!(got.len(), 2, "lost or doubled: {got:?}");
         assert!(!is_later || got == [1, 2], "overtaken");
     }
+    /// A push that looks and then writes.
+    twin fails_in_two_steps: PushInTwoSteps says "lost or doubled";
 }
 
 model! {

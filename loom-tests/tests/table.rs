@@ -66,6 +66,7 @@ model! {
             None => assert!(was_last, "dead, and not released"),
         }
     }
+    twin fails_in_two_steps: RaiseInTwoSteps says "assertion";
 }
 
 model! {
@@ -244,10 +245,12 @@ model! {
         let mine = table.insert(&capability).unwrap();
         other.join().unwrap();
         assert!(table.contains(mine), "a lost entry");
-        assert_eq!(table.len(), 1);
+        assert_eq!(table.len(), 1, "a lost entry");
         table.release(mine).unwrap();
         assert!(!table.contains(mine) && table.is_empty());
     }
+    /// An import that looks at the count and then writes it.
+    twin fails_in_two_steps: RaiseInTwoSteps says "a lost entry";
 }
 
 model! {

@@ -21,29 +21,19 @@ pub fn run(office: &PostOffice, rounds: u32) -> Option<()> {
     let mut client = Process::new(office, 2, 2).ok()?;
     let to_server = client
         .table
-        .insert(
-            &server
-                .mailbox
-                .capability(Permissions::SEND | Permissions::LINK),
-        )
+        .insert(&server.mailbox.capability(Permissions::SEND | Permissions::LINK))
         .ok()?;
     let me = client.mailbox.export(Permissions::SEND).ok()?;
 
     for number in 0..rounds {
-        client
-            .table
-            .send(to_server, &number.to_le_bytes(), &[me])
-            .ok()?;
+        client.table.send(to_server, &number.to_le_bytes(), &[me]).ok()?;
         let Ok(Signal::Message(mut question)) = server.mailbox.try_recv() else {
             return None;
         };
         let doubled = u32::from_le_bytes(question.data().try_into().ok()?).wrapping_mul(2);
         let reply_to = question.take_handles().next()?;
         drop(question);
-        server
-            .table
-            .send(reply_to, &doubled.to_le_bytes(), &[])
-            .ok()?;
+        server.table.send(reply_to, &doubled.to_le_bytes(), &[]).ok()?;
         server.table.release(reply_to).ok()?;
         let Ok(Signal::Message(answer)) = client.mailbox.try_recv() else {
             return None;

@@ -7,7 +7,8 @@
 //! | `tour`       | all                  | every public type of `flue-core`, used and checked      |
 //! | `exchange`   | all                  | two processes: the smallest useful program              |
 //! | `wake`       | all                  | wakers without an allocator, a loop that runs a future  |
-//! | `steps`      | static images        | instructions of every operation, and the budgets        |
+//! | `steps`      | static images        | instructions of every operation                         |
+//! | `figures`    | all                  | lines that `ci/bare-metal.sh` compares with the budgets |
 //! | `sync`       | `smp`                | spin lock and barrier                                   |
 //! | `smp`        | `smp`                | the work of the kernels                                 |
 //! | `heap`       | `heap`               | the kernels' allocator                                  |
@@ -16,6 +17,7 @@
 #![no_std]
 
 pub mod exchange;
+pub mod figures;
 pub mod machine;
 pub mod process;
 pub mod steps;

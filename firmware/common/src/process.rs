@@ -17,18 +17,12 @@ impl Process {
         let group = office.create_group()?;
         let table = group.create_table()?;
         let mailbox = group.create_mailbox_with(&table, limits(messages, handles))?;
-        Ok(Process {
-            group,
-            table,
-            mailbox,
-        })
+        Ok(Process { group, table, mailbox })
     }
 
     /// Gives this process a capability to `other`, as the host does with a process's first ones.
     pub fn meet(&self, other: &Process, permissions: Permissions) -> Handle {
-        self.table
-            .insert(&other.mailbox.capability(permissions))
-            .unwrap()
+        self.table.insert(&other.mailbox.capability(permissions)).unwrap()
     }
 }
 

@@ -14,10 +14,7 @@ unsafe impl<T: Send> Sync for Lock<T> {}
 
 impl<T> Lock<T> {
     pub const fn new(value: T) -> Lock<T> {
-        Lock {
-            taken: AtomicBool::new(false),
-            value: UnsafeCell::new(value),
-        }
+        Lock { taken: AtomicBool::new(false), value: UnsafeCell::new(value) }
     }
 
     /// Runs `work` on the value, alone.
@@ -54,10 +51,7 @@ pub struct Barrier {
 
 impl Barrier {
     pub const fn new() -> Barrier {
-        Barrier {
-            arrived: AtomicUsize::new(0),
-            round: AtomicUsize::new(0),
-        }
+        Barrier { arrived: AtomicUsize::new(0), round: AtomicUsize::new(0) }
     }
 
     /// Returns when `cpus` CPUs have called it. All that each did before is seen by all after.

@@ -29,18 +29,12 @@ pub struct Totals {
 }
 
 /// The totals of every tour.
-pub const EXPECTED: Totals = Totals {
-    messages: 9,
-    downs: 3,
-};
+pub const EXPECTED: Totals = Totals { messages: 9, downs: 3 };
 
 /// Uses everything once and checks it.
 pub fn run(office: &PostOffice) -> Totals {
     let before: Stats = office.stats();
-    let mut totals = Totals {
-        messages: 0,
-        downs: 0,
-    };
+    let mut totals = Totals { messages: 0, downs: 0 };
     capabilities(office);
     messages(office, &mut totals);
     payloads(office, &mut totals);
@@ -66,10 +60,7 @@ fn capabilities(office: &PostOffice) {
     assert_ne!(full, send);
     assert_eq!(client.table.permissions(send), Ok(Permissions::SEND));
     assert_eq!(client.table.same_route(full, send), Ok(true));
-    assert_eq!(
-        client.table.demote(send, Permissions::LINK),
-        Err(TableError::PermissionDenied)
-    );
+    assert_eq!(client.table.demote(send, Permissions::LINK), Err(TableError::PermissionDenied));
     assert_eq!(client.table.kill(send), Err(TableError::PermissionDenied));
     assert!(capability.same_route(&capability.demote(Permissions::SEND).unwrap()));
     assert_eq!(capability.permissions(), EVERYTHING);
@@ -89,14 +80,8 @@ fn capabilities(office: &PostOffice) {
 
     // A handle is an allegation: any integer may be one.
     let invented = Handle::from_raw(full.to_raw() ^ 1).unwrap();
-    assert_eq!(
-        client.table.permissions(invented),
-        Err(TableError::InvalidHandle)
-    );
-    assert_eq!(
-        client.table.send(invented, b"", &[]),
-        Err(SendError::InvalidHandle)
-    );
+    assert_eq!(client.table.permissions(invented), Err(TableError::InvalidHandle));
+    assert_eq!(client.table.send(invented, b"", &[]), Err(SendError::InvalidHandle));
     assert!(Handle::from_raw(0).is_none());
 
     assert_eq!(server.mailbox.capacity(), 2);
@@ -110,17 +95,12 @@ fn messages(office: &PostOffice, totals: &mut Totals) {
     let to_server = client.meet(&server, Permissions::SEND);
     let reply_to = client.mailbox.export(Permissions::SEND).unwrap();
 
-    assert!(matches!(
-        server.mailbox.try_recv(),
-        Err(TryRecvError::Empty)
-    ));
+    assert!(matches!(server.mailbox.try_recv(), Err(TryRecvError::Empty)));
     client.table.send(to_server, b"ping", &[reply_to]).unwrap();
     client.table.send(to_server, b"again", &[]).unwrap();
     assert_eq!(client.table.send(to_server, b"", &[]), Err(SendError::Full));
     assert_eq!(
-        client
-            .table
-            .send(reply_to, b"", &[to_server, invented(reply_to)]),
+        client.table.send(reply_to, b"", &[to_server, invented(reply_to)]),
         Err(SendError::InvalidAttachment { index: 1 })
     );
     assert_eq!(server.mailbox.len(), 2);
@@ -173,14 +153,9 @@ fn payloads(office: &PostOffice, totals: &mut Totals) {
     let to_server = server.mailbox.export(Permissions::SEND).unwrap();
 
     // The receiver reads the sender's very buffer.
-    server
-        .table
-        .send_payload(to_server, Payload::from(&PAGE[..]), &[])
-        .unwrap();
-    let RejectedPayload { error, payload, .. } = server
-        .table
-        .send_payload(to_server, Payload::from(&PAGE[..9]), &[])
-        .unwrap_err();
+    server.table.send_payload(to_server, Payload::from(&PAGE[..]), &[]).unwrap();
+    let RejectedPayload { error, payload, .. } =
+        server.table.send_payload(to_server, Payload::from(&PAGE[..9]), &[]).unwrap_err();
     assert_eq!(error, SendError::Full);
     assert_eq!(payload.len(), 9);
     let received: Payload = match server.mailbox.try_recv() {
@@ -201,10 +176,7 @@ fn waiting(office: &PostOffice, totals: &mut Totals) {
 
     // A receiver waits for a message.
     assert!(server.mailbox.poll_ready(&mut context).is_pending());
-    assert!(matches!(
-        server.mailbox.poll_recv(&mut context),
-        Poll::Pending
-    ));
+    assert!(matches!(server.mailbox.poll_recv(&mut context), Poll::Pending));
     assert!(!FLAG.take());
     server.table.send(to_server, b"1", &[]).unwrap();
     assert!(FLAG.take());
@@ -215,17 +187,10 @@ fn waiting(office: &PostOffice, totals: &mut Totals) {
     // A sender waits for room.
     let mut wait = SendWait::default();
     assert_eq!(
-        server
-            .table
-            .poll_send(&mut context, &mut wait, to_server, b"2", &[]),
+        server.table.poll_send(&mut context, &mut wait, to_server, b"2", &[]),
         Poll::Ready(Ok(()))
     );
-    assert!(
-        server
-            .table
-            .poll_send(&mut context, &mut wait, to_server, b"3", &[])
-            .is_pending()
-    );
+    assert!(server.table.poll_send(&mut context, &mut wait, to_server, b"3", &[]).is_pending());
     {
         let received = pin!(server.mailbox.recv_async());
         assert!(
@@ -234,9 +199,7 @@ fn waiting(office: &PostOffice, totals: &mut Totals) {
     }
     assert!(FLAG.take());
     assert_eq!(
-        server
-            .table
-            .poll_send(&mut context, &mut wait, to_server, b"3", &[]),
+        server.table.poll_send(&mut context, &mut wait, to_server, b"3", &[]),
         Poll::Ready(Ok(()))
     );
     drop(wait);
@@ -272,14 +235,9 @@ fn deaths(office: &PostOffice, totals: &mut Totals) {
     watched.table.send(last_words, b"last words", &[]).unwrap();
     watcher.table.kill(handle).unwrap();
     assert!(watched.group.is_dead());
-    assert_eq!(
-        watched.table.send(last_words, b"too late", &[]),
-        Err(SendError::Dead)
-    );
+    assert_eq!(watched.table.send(last_words, b"too late", &[]), Err(SendError::Dead));
     assert_eq!(watched.table.len(), 0);
-    let Process {
-        mailbox: mut dead, ..
-    } = watched;
+    let Process { mailbox: mut dead, .. } = watched;
     assert!(matches!(dead.try_recv(), Err(TryRecvError::Dead)));
     assert_eq!(watcher.table.send(handle, b"", &[]), Err(SendError::Closed));
     assert!(
@@ -288,10 +246,7 @@ fn deaths(office: &PostOffice, totals: &mut Totals) {
     match watcher.mailbox.try_recv() {
         Ok(Signal::Down(down)) => {
             assert_eq!((down.monitor(), down.reason()), (armed, DownReason::Killed));
-            assert_eq!(
-                down.mailbox().table().permissions(down.handle()),
-                Ok(Permissions::empty())
-            );
+            assert_eq!(down.mailbox().table().permissions(down.handle()), Ok(Permissions::empty()));
             let name = down.take_handle();
             assert_eq!(watcher.table.same_route(name, handle), Ok(true));
             watcher.table.release(name).unwrap();
@@ -333,10 +288,7 @@ fn links(office: &PostOffice) {
 
     // A chain: the death of one end is the death of the other.
     a.group.link(&b.group).unwrap();
-    b.mailbox
-        .capability(Permissions::LINK)
-        .link(&c.group)
-        .unwrap();
+    b.mailbox.capability(Permissions::LINK).link(&c.group).unwrap();
     assert!(a.group.clone() == a.group);
     a.group.kill();
     assert!(b.group.is_dead() && c.group.is_dead());
@@ -348,10 +300,7 @@ fn limits_hold(office: &PostOffice) {
     let narrow = Process::new(office, 0, 0).unwrap();
     let handle = narrow.mailbox.export(Permissions::SEND).unwrap();
     assert_eq!(narrow.table.send(handle, b"", &[]), Err(SendError::Full));
-    assert_eq!(
-        narrow.table.send(handle, b"", &[handle; 9]),
-        Err(SendError::TooManyHandles)
-    );
+    assert_eq!(narrow.table.send(handle, b"", &[handle; 9]), Err(SendError::TooManyHandles));
 
     let defaults = Limits::default();
     assert_eq!(defaults.clone(), defaults);

@@ -34,11 +34,7 @@ fn machine_write(text: &str) {
 
 #[unsafe(no_mangle)]
 fn machine_exit(code: u32) -> ! {
-    let word = if code == 0 {
-        FINISHER_PASS
-    } else {
-        code << 16 | FINISHER_FAIL
-    };
+    let word = if code == 0 { FINISHER_PASS } else { code << 16 | FINISHER_FAIL };
     // SAFETY: the virt machine's finisher.
     unsafe { FINISHER.write_volatile(word) }
     park()

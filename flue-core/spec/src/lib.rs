@@ -839,6 +839,17 @@ impl Spec {
         (0..self.mailboxes.len()).filter(|&mailbox| self.mailboxes[mailbox].owned)
     }
 
+    /// References to an entry, own and held (rule P5), and the mailbox whose share its slot is
+    /// out of (rule S2), if not the table's own.
+    pub fn references(
+        &self,
+        table: Table,
+        handle: Handle,
+    ) -> Option<(usize, usize, Option<Mailbox>)> {
+        let entry = self.tables[table].entries.get(&handle)?;
+        Some((entry.own, entry.held, entry.payer))
+    }
+
     /// Whether the table's group is over (rule O5).
     pub fn is_sealed(&self, table: Table) -> bool {
         self.tables[table].group.is_some_and(|group| !self.is_alive(group))

@@ -33,7 +33,7 @@ use crate::twin::{self, Twin};
 use core::ptr;
 
 /// Slots of a segment: half a word's bits, so that places are shifts.
-pub(crate) const SLOTS: usize = if crate::sync::MODEL { 4 } else { usize::BITS as usize / 2 };
+pub(crate) const SLOTS: usize = if crate::sync::MODEL { 4 } else { crate::bits::WORD as usize / 2 };
 
 const ALL: usize = (1 << SLOTS) - 1;
 
@@ -246,7 +246,9 @@ impl<T: Slot> Segment<T> {
         }
         let fresh = memory::allocate(SLOTS, T::vacant)?;
         // Release: Ordering 2.
-        if self.slots.compare_exchange(before, fresh, Release, Relaxed).is_err() {
+        if twin::is(Twin::InstallInTwoSteps) {
+            self.slots.store(fresh, Release);
+        } else if self.slots.compare_exchange(before, fresh, Release, Relaxed).is_err() {
             // SAFETY: allocated above, never published.
             unsafe { memory::free(fresh, SLOTS) };
             return Ok(None);

@@ -41,7 +41,7 @@ use super::Reference;
 use super::handle::Handle;
 use super::permissions::Permissions;
 use crate::arena::Slot;
-use crate::bits::Field;
+use crate::bits::{Field, WORD};
 use crate::index::LinkCell;
 use crate::life::{Address, AddressCell};
 use crate::sync::atomic::{
@@ -51,8 +51,8 @@ use crate::sync::atomic::{
 use crate::sync::const_fn;
 use crate::twin::{self, Twin};
 
-const HELD: Field = Field::lowest(usize::BITS / 4 - 1);
-const OWN: Field = Field::above(HELD, usize::BITS / 4);
+const HELD: Field = Field::lowest(WORD / 4 - 1);
+const OWN: Field = Field::above(HELD, WORD / 4);
 const STAGED: Field = Field::above(OWN, 1);
 const VERSION: Field = Field::rest(STAGED);
 
@@ -60,7 +60,15 @@ const VERSION: Field = Field::rest(STAGED);
 const COUNTS: Field = Field::spanning(HELD, OWN);
 const BELOW_VERSION: Field = Field::spanning(HELD, STAGED);
 
-const _: () = assert!(VERSION.one() == 1 << (usize::BITS / 2));
+const _: () = assert!(VERSION.one() == 1 << (WORD / 2));
+
+/// The generation after which a slot is not used again. Even, so that a floor,
+/// which is rounded up to be odd, stays below it: no fresh slot is spent.
+const LAST: u32 = if cfg!(flue_word = "16") { 4 } else { u32::MAX - 1 };
+/// The generation before the first one. With `--cfg flue_aged` slots are near their end.
+const NEW: u32 = if cfg!(flue_aged) { LAST - 4 } else { 0 };
+
+const _: () = assert!(LAST.is_multiple_of(2));
 
 /// The two kinds of references to an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,7 +174,7 @@ impl Entry {
             Self {
                 word: AtomicUsize::new(0),
                 link: LinkCell::new(),
-                generation: AtomicU32::new(0),
+                generation: AtomicU32::new(NEW),
                 permissions: AtomicU32::new(0),
                 route: AddressCell::nowhere(),
                 group: AddressCell::nowhere(),
@@ -255,6 +263,10 @@ impl Entry {
             }
             let generation = self.generation.load(Acquire);
             let next = seen.raised(by);
+            if twin::is(Twin::RaiseInTwoSteps) {
+                self.word.store(next.0, Release);
+                return Some(Handle::new(index, generation));
+            }
             // Success: the version did not change since, so key and generation are this life's.
             if self.word.compare_exchange(seen.0, next.0, AcqRel, Acquire).is_ok() {
                 return Some(Handle::new(index, generation));
@@ -313,7 +325,7 @@ impl Entry {
     }
 
     pub(crate) fn is_spent(&self) -> bool {
-        self.generation.load(Acquire) == u32::MAX
+        self.generation.load(Acquire) == LAST
     }
 
     /// The handle of what lives here, for a snapshot.
@@ -343,7 +355,7 @@ impl Slot for Entry {
     }
 
     fn raise(&self, floor: u32) {
-        self.generation.store(floor, Release);
+        self.generation.store(if floor > NEW { floor } else { NEW }, Release);
     }
 }
 

@@ -170,5 +170,7 @@ impl Slot for TableSlot {
     #[cfg(feature = "alloc")]
     fn reclaim(&self, pin: &Pin) {
         self.entries.clear(pin);
+        // Only who has a reference walks the index, and there is none.
+        self.index.clear();
     }
 }

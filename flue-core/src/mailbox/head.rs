@@ -39,7 +39,7 @@
 //! Lock-free: a push fails only because another step went through. Nobody
 //! waits for anybody, whatever instruction another stops at (rule S4).
 
-use crate::bits::Field;
+use crate::bits::{Field, WORD};
 use crate::sync::atomic::{
     AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
@@ -47,7 +47,7 @@ use crate::sync::atomic::{
 use crate::sync::const_fn;
 use crate::twin::{self, Twin};
 
-const NEWEST: Field = Field::lowest(usize::BITS / 2 - 2);
+const NEWEST: Field = Field::lowest(WORD / 2 - 2);
 const KIND: Field = Field::above(NEWEST, 1);
 const SLEEPING: Field = Field::above(KIND, 1);
 const VERSION: Field = Field::rest(SLEEPING);
@@ -173,6 +173,10 @@ impl Head {
 
     #[inline(always)]
     fn push(&self, seen: Word, next: Word) -> Option<Pushed> {
+        if twin::is(Twin::PushInTwoSteps) && self.look() == seen {
+            self.0.store(next.0, Release);
+            return Some(Pushed::Seen);
+        }
         // Release: Ordering 1. What Ordering 2 needs, `look` has acquired.
         match self.0.compare_exchange(
             seen.0,

@@ -9,10 +9,12 @@
 //!
 //! A failure is shrunk to few operations and printed as the objects they had to do with.
 
+mod offices;
 mod op;
 mod pair;
 mod run;
 mod signals;
+mod strategies;
 mod translate;
 
 use core::any::Any;
@@ -21,71 +23,13 @@ use core::marker::PhantomData;
 use core::panic::AssertUnwindSafe;
 use std::panic;
 
-use flue_core::{PostOffice, StaticPostOffice};
-use flue_spec::Limits;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 
+use offices::{Build, Growing, Static};
 use op::{Op, Setup};
 use pair::Pair;
-
-/// How to come by post offices with certain limits.
-trait Build: 'static {
-    /// Entries of each table that there is storage for, if it is fixed.
-    const HANDLES: Option<usize> = None;
-
-    /// Two offices.
-    fn offices(limits: Limits) -> [PostOffice; 2];
-
-    /// The offices that were built are not to be used again.
-    fn abandon() {}
-}
-
-/// Offices that grow.
-struct Growing;
-
-impl Build for Growing {
-    fn offices(limits: Limits) -> [PostOffice; 2] {
-        [(); 2].map(|()| PostOffice::with_limits(translate::limits(limits)))
-    }
-}
-
-/// Offices in storage that does not: used again and again, for it is never given back.
-struct Static;
-
-type Storage = StaticPostOffice<8, { Static::TABLE }, 1024, 32, 8, 128, 128, 8>;
-
-thread_local! {
-    static STORAGE: RefCell<Vec<(Limits, [&'static Storage; 2])>> = const { RefCell::new(vec![]) };
-}
-
-impl Static {
-    const TABLE: usize = 24;
-}
-
-impl Build for Static {
-    const HANDLES: Option<usize> = Some(Self::TABLE);
-
-    fn offices(limits: Limits) -> [PostOffice; 2] {
-        let build = || {
-            let storage = Box::new(Storage::with_limits(translate::limits(limits)));
-            &*Box::leak(storage)
-        };
-        STORAGE.with_borrow_mut(|all| {
-            let known = all.iter().position(|(of, _)| *of == limits);
-            let known = known.unwrap_or_else(|| {
-                all.push((limits, [build(), build()]));
-                all.len() - 1
-            });
-            all[known].1.map(Storage::office)
-        })
-    }
-
-    fn abandon() {
-        STORAGE.take();
-    }
-}
 
 /// What operations may be asked for: always any, since each fits any state (see [`op`]). The
 /// state that decides what they mean is the specification's, and runs in step with the office.
@@ -96,11 +40,11 @@ impl ReferenceStateMachine for AnyOps {
     type Transition = Op;
 
     fn init_state() -> BoxedStrategy<Setup> {
-        op::setup()
+        strategies::setup()
     }
 
     fn transitions(_: &Setup) -> BoxedStrategy<Op> {
-        thread_local!(static OPS: BoxedStrategy<Op> = op::op());
+        thread_local!(static OPS: BoxedStrategy<Op> = strategies::op());
         OPS.with(Clone::clone)
     }
 

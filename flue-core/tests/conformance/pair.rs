@@ -354,7 +354,9 @@ impl Pair {
     /// before those of senders who came earlier (rule S6), and not by `nothing` having happened:
     /// those who wait would keep each other busy.
     pub fn check_wakes(&mut self, nothing: bool) {
-        for wake in self.spec.take_wakes() {
+        let wakes = self.spec.take_wakes();
+        let nothing = nothing && wakes.is_empty(); // Who leaves a line passes its wake on.
+        for wake in wakes {
             let waker = match wake {
                 Wake::Receiver(mailbox) => &self.places[&mailbox].waker,
                 Wake::Sender(wait) => {

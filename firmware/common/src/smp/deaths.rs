@@ -41,10 +41,7 @@ impl Member {
         } else {
             // Until the neighbour dies.
             loop {
-                match self
-                    .process
-                    .table
-                    .send(scene.neighbour, b"still there?", &[scene.neighbour])
+                match self.process.table.send(scene.neighbour, b"still there?", &[scene.neighbour])
                 {
                     Ok(()) | Err(SendError::Full) => relax(),
                     Err(SendError::Closed) => break,
@@ -69,18 +66,12 @@ impl Member {
             self.process.table.kill(scene.neighbour).unwrap();
             false
         } else {
-            self.process
-                .table
-                .unlink(scene.neighbour, &scene.victim.group)
-                .unwrap()
+            self.process.table.unlink(scene.neighbour, &scene.victim.group).unwrap()
         };
         meet();
         let mine = scene.victim.group.is_dead();
         let theirs = self.process.table.send(scene.neighbour, b"", &[]) == Err(SendError::Closed);
-        assert!(
-            cut || mine == theirs,
-            "a link that was not cut spreads death"
-        );
+        assert!(cut || mine == theirs, "a link that was not cut spreads death");
         meet();
         scene.victim.group.kill();
         meet();
@@ -89,17 +80,8 @@ impl Member {
 
     /// Everybody closes its victim's mailbox: the downs say so, and the groups live until killed.
     fn all_close(&mut self, scene: Scene) {
-        let Scene {
-            victim,
-            own,
-            neighbour,
-            monitor,
-        } = scene;
-        let Process {
-            group,
-            mailbox,
-            table,
-        } = victim;
+        let Scene { victim, own, neighbour, monitor } = scene;
+        let Process { group, mailbox, table } = victim;
         mailbox.close();
         meet();
         assert!(!group.is_dead());
@@ -116,15 +98,9 @@ impl Member {
 
     fn expect_dead(&mut self, scene: &mut Scene) {
         assert!(scene.victim.group.is_dead());
-        assert!(matches!(
-            scene.victim.mailbox.try_recv(),
-            Err(TryRecvError::Dead)
-        ));
+        assert!(matches!(scene.victim.mailbox.try_recv(), Err(TryRecvError::Dead)));
         assert!(!scene.victim.table.contains(scene.own));
-        assert_eq!(
-            self.process.table.send(scene.neighbour, b"", &[]),
-            Err(SendError::Closed)
-        );
+        assert_eq!(self.process.table.send(scene.neighbour, b"", &[]), Err(SendError::Closed));
         self.expect_down(scene.monitor, scene.neighbour, DownReason::Killed);
         self.process.table.release(scene.neighbour).unwrap();
         DEAD.fetch_add(1, Ordering::Relaxed);
@@ -135,17 +111,11 @@ impl Member {
         match self.process.mailbox.try_recv() {
             Ok(Signal::Down(down)) => {
                 assert_eq!((down.monitor(), down.reason()), (monitor, reason));
-                assert_eq!(
-                    self.process.table.same_route(down.handle(), neighbour),
-                    Ok(true)
-                );
+                assert_eq!(self.process.table.same_route(down.handle(), neighbour), Ok(true));
             }
             _ => panic!("no down"),
         }
-        assert!(matches!(
-            self.process.mailbox.try_recv(),
-            Err(TryRecvError::Empty)
-        ));
+        assert!(matches!(self.process.mailbox.try_recv(), Err(TryRecvError::Empty)));
         SIGNALS.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -162,20 +132,11 @@ struct Scene {
 impl Scene {
     fn new(member: &Member, victim: Process) -> Scene {
         let table = &member.process.table;
-        let neighbour = table
-            .insert(&VICTIMS.look_up((member.cpu + 1) % CPUS))
-            .unwrap();
+        let neighbour = table.insert(&VICTIMS.look_up((member.cpu + 1) % CPUS)).unwrap();
         let monitor = table.monitor(neighbour, &member.process.mailbox).unwrap();
         table.link(neighbour, &victim.group).unwrap();
-        table
-            .send(neighbour, b"dies with the queue", &[neighbour])
-            .unwrap();
+        table.send(neighbour, b"dies with the queue", &[neighbour]).unwrap();
         let own = victim.mailbox.export(Permissions::SEND).unwrap();
-        Scene {
-            victim,
-            own,
-            neighbour,
-            monitor,
-        }
+        Scene { victim, own, neighbour, monitor }
     }
 }

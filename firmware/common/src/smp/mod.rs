@@ -122,10 +122,7 @@ pub fn run(cpu: usize, nanoseconds: fn() -> u64) {
         OFFICE.with(|shared| *shared = None);
         let stats = office.stats();
         assert_eq!((stats.groups, stats.routes, stats.tables), (0, 0, 0));
-        let (signals, deaths) = (
-            SIGNALS.load(Ordering::Relaxed),
-            DEAD.load(Ordering::Relaxed),
-        );
+        let (signals, deaths) = (SIGNALS.load(Ordering::Relaxed), DEAD.load(Ordering::Relaxed));
         assert!(signals >= WANTED);
         println!(
             "{CPUS} cpus: {signals} signals received, {deaths} groups killed, nothing left behind"
@@ -234,17 +231,8 @@ fn number(bytes: &[u8]) -> u64 {
 impl Member {
     fn new(cpu: usize, office: &PostOffice) -> Member {
         let process = Process::new(office, MESSAGES, 8).unwrap();
-        MEMBERS.publish(
-            cpu,
-            process
-                .mailbox
-                .capability(Permissions::SEND | Permissions::MONITOR),
-        );
-        Member {
-            cpu,
-            process,
-            peers: [Peer::default(); CPUS],
-        }
+        MEMBERS.publish(cpu, process.mailbox.capability(Permissions::SEND | Permissions::MONITOR));
+        Member { cpu, process, peers: [Peer::default(); CPUS] }
     }
 
     fn find_peers(&mut self) {
@@ -281,17 +269,10 @@ impl Member {
 
     /// Sends what is due to another CPU; whether there was room.
     fn send_next(&mut self, cpu: usize, me: Handle) -> bool {
-        let Member {
-            process,
-            peers,
-            cpu: from,
-        } = self;
+        let Member { process, peers, cpu: from } = self;
         let peer = &mut peers[cpu];
         if let Some(answer_to) = peer.owed {
-            match process
-                .table
-                .send(answer_to, &encode(Kind::Answer, *from, 0), &[])
-            {
+            match process.table.send(answer_to, &encode(Kind::Answer, *from, 0), &[]) {
                 Ok(()) => {
                     process.table.release(answer_to).unwrap();
                     peer.owed = None;
@@ -304,16 +285,8 @@ impl Member {
             return false;
         }
         let ask = peer.sent % ASK_EVERY == 0 && peer.awaited == 0;
-        let (kind, attach) = if ask {
-            (Kind::Ask, &[me][..])
-        } else {
-            (Kind::Data, &[][..])
-        };
-        match process.table.send(
-            peer.handle.unwrap(),
-            &encode(kind, *from, peer.sent),
-            attach,
-        ) {
+        let (kind, attach) = if ask { (Kind::Ask, &[me][..]) } else { (Kind::Data, &[][..]) };
+        match process.table.send(peer.handle.unwrap(), &encode(kind, *from, peer.sent), attach) {
             Ok(()) => {
                 peer.sent += 1;
                 peer.awaited += u64::from(ask);
@@ -339,10 +312,7 @@ impl Member {
                         peer.awaited = 0;
                         continue;
                     }
-                    assert_eq!(
-                        number, peer.received,
-                        "from {from}: lost, doubled or reordered"
-                    );
+                    assert_eq!(number, peer.received, "from {from}: lost, doubled or reordered");
                     peer.received += 1;
                     if kind == Kind::Ask {
                         assert!(peer.owed.is_none());
@@ -370,17 +340,11 @@ impl Member {
         for round in 0..ROUNDS {
             let start = nanoseconds();
             if self.cpu == 0 {
-                self.process
-                    .table
-                    .send(other, &encode(Kind::Data, 0, round), &[])
-                    .unwrap();
+                self.process.table.send(other, &encode(Kind::Data, 0, round), &[]).unwrap();
             }
             assert_eq!(self.next_number(), round);
             if self.cpu == 1 {
-                self.process
-                    .table
-                    .send(other, &encode(Kind::Data, 1, round), &[])
-                    .unwrap();
+                self.process.table.send(other, &encode(Kind::Data, 1, round), &[]).unwrap();
             }
             best_mailed = best_mailed.min(nanoseconds() - start);
         }
@@ -411,11 +375,8 @@ impl Member {
         static FLAGS: [Flag; CPUS] = [const { Flag::new() }; CPUS];
         let flag = &FLAGS[self.cpu];
         if self.cpu == 0 {
-            let mut small = self
-                .process
-                .group
-                .create_mailbox_with(&self.process.table, limits(3, 1))
-                .unwrap();
+            let mut small =
+                self.process.group.create_mailbox_with(&self.process.table, limits(3, 1)).unwrap();
             VICTIMS.publish(0, small.capability(Permissions::SEND));
             meet();
             let mut next = [0; CPUS];

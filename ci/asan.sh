@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Runs all tests of the workspace's default members under AddressSanitizer and
+# LeakSanitizer, which must report nothing; and two planted faults (ci/asan),
+# which must be reported.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cargo +nightly --version >/dev/null 2>&1 || {
+    echo 'AddressSanitizer needs a nightly toolchain: rustup toolchain install nightly' >&2
+    exit 1
+}
+target=$(rustc -vV | sed -n 's/^host: //p')
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/asan"
+export ASAN_OPTIONS="detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
+mkdir -p "$CARGO_TARGET_DIR"
+
+control() { # file, what must be said
+    local said=$CARGO_TARGET_DIR/$1.log
+    rustc +nightly --edition 2024 -Zsanitizer=address --target "$target" -o "$CARGO_TARGET_DIR/$1" "ci/asan/$1.rs"
+    if "$CARGO_TARGET_DIR/$1" >"$said" 2>&1 || ! grep -q "$2" "$said"; then
+        cat "$said" >&2
+        echo "the planted fault ci/asan/$1.rs was not reported" >&2
+        exit 1
+    fi
+    echo "control $1: reported"
+}
+control use_after_free 'ERROR: AddressSanitizer: heap-use-after-free'
+control leak 'ERROR: LeakSanitizer: detected memory leaks'
+
+# The allocator that counts what a test needs counts the sanitizer's, too: those
+# tests look at memory in the ordinary run.
+RUSTFLAGS="${RUSTFLAGS:-} -Zsanitizer=address" cargo +nightly test --target "$target" --tests --no-fail-fast
+echo 'no report under AddressSanitizer and LeakSanitizer'

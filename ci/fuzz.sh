@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Fuzzes flue-core against the executable specification: each target for so many
+# seconds, two at a time, from the inputs kept in fuzz/corpus:
+#
+#   ci/fuzz.sh [SECONDS] [TARGET]...    (60, all)
+#
+# With a nightly toolchain under AddressSanitizer; without one by the compiler
+# at hand and without a sanitizer. New inputs are not kept, but with
+#   KEEP=1 ci/fuzz.sh ...    which minimises what was found into fuzz/corpus.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+seconds=${1:-60}
+shift $(($# > 0 ? 1 : 0))
+all=(table office mailbox links monitors forged limits schedule)
+[ $# -eq 0 ] || all=("$@")
+
+command -v c++ >/dev/null || { echo 'no C++ compiler, which libFuzzer needs: apt-get install g++' >&2; exit 1; }
+cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+target_dir=${CARGO_TARGET_DIR:-$PWD/fuzz/target}
+triple=$(rustc -vV | sed -n 's/^host: //p')
+if cargo +nightly --version >/dev/null 2>&1; then
+    fuzz=(cargo +nightly fuzz) sanitizer=address
+else
+    echo 'no nightly toolchain: without a sanitizer'
+    export RUSTC_BOOTSTRAP=1
+    fuzz=(cargo fuzz) sanitizer=none
+fi
+
+# The threads of `schedule` have stacks that a sanitizer does not know.
+directory() { if [ "$1" = schedule ]; then echo "$target_dir/fuzz-schedule"; else echo "$target_dir/fuzz"; fi; }
+for target in "${all[@]}"; do
+    export CARGO_TARGET_DIR
+    CARGO_TARGET_DIR=$(directory "$target")
+    if [ "$target" = schedule ]; then
+        RUSTFLAGS="${RUSTFLAGS:-} --cfg shuttle" "${fuzz[@]}" build -s none --features shuttle schedule
+    else
+        "${fuzz[@]}" build -s $sanitizer "$target"
+    fi
+done
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+one() { # target
+    local log=$scratch/$1.log binary status=0
+    binary=$(directory "$1")/$triple/release/$1
+    mkdir -p "$scratch/$1" "fuzz/artifacts/$1" "fuzz/corpus/$1"
+    "$binary" "$scratch/$1" "fuzz/corpus/$1" -max_total_time="$seconds" -max_len=1024 -timeout=30 \
+        -artifact_prefix="fuzz/artifacts/$1/" -print_final_stats=1 >"$log" 2>&1 || status=$?
+    if [ "$status" -ne 0 ]; then
+        tail -n 100 "$log" >&2
+        echo "fuzz $1: FAILED; what does it is in fuzz/artifacts/$1, FLUE_TRACE=1 shows it" >&2
+        return 1
+    fi
+    printf 'fuzz %-8s %s runs, %s\n' "$1" "$(sed -n 's/.*number_of_executed_units: //p' "$log")" \
+        "$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1)"
+    if [ -n "${KEEP:-}" ]; then
+        mkdir "$scratch/$1.kept"
+        "$binary" -merge=1 -max_len=1024 "$scratch/$1.kept" "fuzz/corpus/$1" "$scratch/$1" >"$log" 2>&1
+        rm -rf "fuzz/corpus/$1"
+        mv "$scratch/$1.kept" "fuzz/corpus/$1"
+    fi
+}
+export -f one directory
+export scratch seconds target_dir triple KEEP=${KEEP:-}
+printf '%s\n' "${all[@]}" | xargs -n 1 -P "${JOBS:-2}" bash -c 'one "$1"' one

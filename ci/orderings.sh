@@ -1,0 +1,144 @@
+#!/usr/bin/env bash
+# Weakens every memory ordering of flue-core by one step, one at a time, and
+# requires that a loom model fails:
+#
+#   ci/orderings.sh [FILE]...     files below flue-core/src; without any, all,
+#                                 and the outcome is written to ci/orderings.txt
+#
+# AcqRel becomes Acquire, then Release; Acquire and Release become Relaxed; SeqCst becomes
+# AcqRel. All are built into one scratch copy, where the run chooses one; so that a mutant
+# costs only the models. Each has FLUE_LOOM_SECONDS (4) at preemption bound 2.
+# PART=2/5 does the second fifth. At least 90 of 100 must be killed.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+export LOOM_MAX_PREEMPTIONS=2 FLUE_LOOM_SECONDS="${FLUE_LOOM_SECONDS:-4}" RUST_BACKTRACE=0
+patience=$((FLUE_LOOM_SECONDS * 5 + 20))
+wanted=$(printf '%s\n' "$@")
+
+# The models that a file's orderings are for, by the files of loom-tests/tests.
+models_for() { # file
+    case $1 in
+        arena/*) echo arena table ;;
+        cap/*) echo table head ;;
+        death.rs | group.rs | roster.rs) echo group link monitor ;;
+        fixed.rs) echo fixed ;;
+        index.rs) echo table link monitor ;;
+        life.rs) echo group arena link monitor table ;;
+        link.rs) echo link ;;
+        mailbox/channel.rs) echo credit waiters head ;;
+        mailbox/deliver.rs | mailbox/parcel.rs | mailbox/recv.rs | mailbox/mod.rs) echo head credit wake monitor ;;
+        mailbox/head.rs) echo head monitor wake ;;
+        mailbox/magazine.rs) echo arena head ;;
+        mailbox/waiters.rs) echo waiters credit ;;
+        mailbox/wake.rs) echo wake waiters ;;
+        monitor.rs) echo monitor ;;
+        office.rs | refs.rs) echo group table arena ;;
+        route.rs) echo credit head table ;;
+        reclaim.rs) ;; # The participants' list of `alloc` without `std`, which no model build has.
+        *) echo arena credit fixed group head link monitor table waiters wake ;;
+    esac
+}
+
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+tar --exclude=target -cf - Cargo.toml Cargo.lock flue-core loom-tests | tar -C "$copy" -xf -
+sed -i -e 's/^members = .*/members = ["flue-core", "flue-core\/spec", "loom-tests"]/' -e '/^default-members/d' -e '/^exclude/d' "$copy/Cargo.toml"
+next=0
+while read -r file; do
+    awk -v file="$file" -v first="$next" -v sites="$copy/sites" -f ci/orderings.awk "$root/flue-core/src/$file" >"$copy/out.rs"
+    cp "$copy/out.rs" "$copy/flue-core/src/$file"
+    next=$(cat "$copy/sites.next")
+done < <(cd flue-core/src && find . -name '*.rs' | sed 's|^\./||' | grep -vE '^(sync|twin|internals)' | sort)
+cat >>"$copy/flue-core/src/twin.rs" <<'RUST'
+
+extern crate std;
+
+/// The ordering of a site, or the weaker one that `FLUE_ORDERING=site,ordering` says.
+#[allow(dead_code, missing_docs)]
+pub(crate) fn weaken(site: u32, ordering: Ordering) -> Ordering {
+    use std::sync::OnceLock;
+    static WEAK: OnceLock<Option<(u32, Ordering)>> = OnceLock::new();
+    static REACHED: std::sync::Once = std::sync::Once::new();
+    let weak = WEAK.get_or_init(|| {
+        let said = std::env::var("FLUE_ORDERING").ok()?;
+        let (site, ordering) = said.split_once(',')?;
+        let ordering = match ordering {
+            "Relaxed" => Ordering::Relaxed,
+            "Acquire" => Ordering::Acquire,
+            "Release" => Ordering::Release,
+            _ => Ordering::AcqRel,
+        };
+        Some((site.parse().ok()?, ordering))
+    });
+    match weak {
+        Some((weak, weaker)) if *weak == site => {
+            REACHED.call_once(|| std::eprintln!("weakened"));
+            *weaker
+        }
+        _ => ordering,
+    }
+}
+RUST
+
+cd "$copy"
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}/orderings"
+RUSTFLAGS="--cfg loom" cargo test --release -p loom-tests --no-run 2>&1 | tee build.log |
+    sed -n 's/.*Executable tests\/\([a-z]*\)\.rs (\(.*\))/\1 \2/p' >binaries
+[ -s binaries ] || { cat build.log >&2 && exit 1; }
+
+# Every model as it is: name of its file, binary, model, milliseconds; the fastest first.
+while read -r name binary; do
+    for model in $("$binary" --list 2>/dev/null | sed -n 's/: test$//p' | grep '::holds$'); do
+        began=$(date +%s%N)
+        timeout "$patience" "$binary" --exact "$model" >model.log 2>&1 </dev/null ||
+            { cat model.log >&2 && echo "$name $model fails as it is" >&2 && exit 1; }
+        echo "$name $binary $model $((($(date +%s%N) - began) / 1000000))"
+    done
+done <binaries | sort -k4 -n >models
+echo "$next orderings, $(wc -l <models) models, each in $(awk '{ sum += $4 } END { print sum / NR / 1000 }' models) s"
+
+one() { # number, file, line, ordering, weaker
+    local name binary model status reached=no began=$SECONDS
+    for name in $(models_for "$2"); do
+        while read -r _ binary model _; do
+            status=0
+            FLUE_ORDERING=$1,$5 timeout "$patience" "$binary" --exact "$model" >"run.$1.$5" 2>&1 </dev/null || status=$?
+            if [ "$status" -ne 0 ]; then
+                rm -f "run.$1.$5"
+                echo "killed   $2:$3 $4 -> $5: $name::${model%::holds} ($((SECONDS - began)) s)"
+                return
+            fi
+            ! grep -q '^weakened$' "run.$1.$5" || reached=yes
+        done < <(grep "^$name " models)
+    done
+    rm -f "run.$1.$5"
+    if [ "$reached" = yes ]; then echo "survived $2:$3 $4 -> $5 ($((SECONDS - began)) s)"; else echo "unmodelled $2:$3 $4 -> $5"; fi
+}
+export -f one models_for
+export patience
+
+while IFS=$'\t' read -r number file line ordering; do
+    [ -z "$wanted" ] || grep -qxF "$file" <<<"$wanted" || continue
+    case $ordering in
+        AcqRel) weaker='Acquire Release' ;;
+        SeqCst) weaker=AcqRel ;;
+        *) weaker=Relaxed ;;
+    esac
+    for weak in $weaker; do printf '%s %s %s %s %s\n' "$number" "$file" "$line" "$ordering" "$weak"; done
+done <sites >mutants
+if [ -n "${PART:-}" ]; then
+    awk -v part="${PART%/*}" -v of="${PART#*/}" 'NR % of == part - 1' mutants >part
+    mv part mutants
+fi
+xargs -P "${JOBS:-2}" -L 1 bash -c 'one "$@"' one <mutants | tee results
+
+killed=$(grep -c '^killed' results || true)
+survived=$(grep -c '^survived' results || true)
+unmodelled=$(grep -c '^unmodelled' results || true)
+summary="$killed of $((killed + survived)) weakened orderings killed ($((killed * 100 / (killed + survived + (killed + survived == 0)))) of 100); $unmodelled are in no model"
+echo "$summary"
+if [ -z "$wanted" ] && [ -z "${PART:-}" ]; then
+    { echo "$summary" && sort -k2 -V results | sed 's/ ([0-9]* s)$//'; } >"$root/ci/orderings.txt"
+fi
+[ $((killed * 10)) -ge $(((killed + survived) * 9)) ] || { echo 'fewer than 90 of 100' >&2 && exit 1; }
