@@ -522,10 +522,10 @@ fn fields(text: &str) -> Vec<(String, String, Vec<String>)> {
     all
 }
 
-/// The value of `12`, or of `usize::BITS / 2 - 3` and the like.
+/// The value of `12`, or of `WORD / 2 - 3` and the like.
 fn evaluate(expression: &str, bits: i64) -> i64 {
     let expression = expression
-        .replace("usize::BITS", &bits.to_string())
+        .replace("WORD", &bits.to_string())
         .replace("SLOTS as u32", &(bits / 2).to_string());
     let mut words = expression.split_whitespace();
     let mut value: i64 = words.next().unwrap().parse().unwrap();
