@@ -5,7 +5,7 @@
 //! an image (unless the limits are not the default ones).
 
 use crate::PostOffice;
-use crate::arena::{Arena, Segment, Slot};
+use crate::arena::{Arena, MOST_SLOTS, Segment, Slot};
 use crate::cap::entry::Entry;
 use crate::cap::slot::TableSlot;
 use crate::group::Group;
@@ -41,6 +41,7 @@ const _: () = assert!(crate::sync::MODEL || size_of::<Segment<Node>>() <= crate:
 
 impl<T: Slot, const N: usize> Slots<T, N> {
     const fn new() -> Self {
+        const { assert!(N <= MOST_SLOTS, "more than a static post office can have of one kind") };
         Self {
             slots: UnsafeCell::new([const { MaybeUninit::uninit() }; N]),
             first: UnsafeCell::new(MaybeUninit::uninit()),
@@ -74,6 +75,9 @@ impl<T: Slot, const N: usize> Slots<T, N> {
 /// - `MESSAGES` message buffers for all mailboxes together;
 /// - `ROUTES` mailboxes and `TABLES` tables, as many as groups if not said;
 /// - `MONITORS`, `LINKS`, and `WAITERS` for senders that wait for room.
+///
+/// Of each kind there can be 65,504 at most, with 32-bit words 32,752; more do not
+/// compile.
 ///
 /// ```
 /// use flue_core::{MailboxLimits, Permissions, Signal, StaticPostOffice};

@@ -51,6 +51,10 @@ const PAGES: usize = if crate::sync::MODEL {
     11
 };
 
+/// Slots that the pages cover. Without an allocator: 65,504 with 64-bit words,
+/// 32,752 with 32-bit ones.
+pub(crate) const MOST_SLOTS: usize = ((1 << PAGES) - 1) * SLOTS;
+
 /// Segments that a claim looks at before it rather adds one.
 const PATIENCE: usize = 16;
 
@@ -155,7 +159,8 @@ impl<T: Slot> Arena<T> {
                 pages: each_new!(AtomicPtr::new(ptr::null_mut()); PAGES),
                 span: AtomicUsize::new(0),
                 live: AtomicUsize::new(0),
-                limit: AtomicUsize::new(limit),
+                // Who is counted in finds a slot, so no more are than there are.
+                limit: AtomicUsize::new(if limit < MOST_SLOTS { limit } else { MOST_SLOTS }),
                 cursor: AtomicUsize::new(0),
                 wired: AtomicUsize::new(0),
             }
