@@ -1,0 +1,135 @@
+//! Send (rules S1 to S6).
+
+use crate::*;
+
+impl Spec {
+    /// A message as a process sends it, through handles of its table.
+    pub fn outgoing(&self, from: Table, to: Handle, data: &[u8], attach: &[Handle]) -> Outgoing {
+        Outgoing {
+            to: self.look_up(from, to),
+            attach: attach.iter().map(|&handle| self.look_up(from, handle)).collect(),
+            data: data.to_vec(),
+            owned: false,
+        }
+    }
+
+    /// `send` and `send_payload`
+    pub fn send(&mut self, message: &Outgoing) -> Result<(), SendError> {
+        let (to, accepted) = self.check(message)?;
+        self.push(to, accepted);
+        Ok(())
+    }
+
+    /// `SendWait::default`: in no line yet.
+    pub fn create_wait(&mut self) -> Wait {
+        self.number()
+    }
+
+    /// `poll_send` and `poll_send_payload`
+    pub fn poll_send(&mut self, wait: Wait, message: &Outgoing) -> Poll<Result<(), SendError>> {
+        let (result, to) = (self.send(message), message.to.map(|to| to.route));
+        let waits_at = to
+            .ok()
+            .filter(|&to| result == Err(SendError::Full) && self.may_wait(wait, to, message));
+        self.leave_lines(wait, waits_at, result.is_ok());
+        let Some(mailbox) = waits_at else { return Poll::Ready(result) };
+        let place = Place { wait, woken: false, attaches: !message.attach.is_empty() };
+        let line = &mut self.mailboxes[mailbox].line;
+        match line.iter_mut().find(|other| other.wait == wait) {
+            Some(own) => *own = place, // In front of all who were not woken.
+            None => line.push(place),
+        }
+        Poll::Pending
+    }
+
+    /// A sender was woken though it need not have been. `false`: another came before it.
+    pub fn woken_early(&mut self, wait: Wait) -> bool {
+        let mut lines = self.mailboxes.iter_mut().map(|mailbox| &mut mailbox.line);
+        let Some(line) = lines.find(|line| line.iter().any(|p| p.wait == wait && !p.woken)) else {
+            return true;
+        };
+        let first = line.iter_mut().find(|place| !place.woken);
+        first.filter(|place| place.wait == wait).map(|place| place.woken = true).is_some()
+    }
+
+    /// Drop of a `SendWait`.
+    pub fn drop_wait(&mut self, wait: Wait) {
+        self.leave_lines(wait, None, false);
+    }
+
+    /// Rule S1: the checks in their order. What they let pass is accepted (rule S2).
+    pub(crate) fn check(&self, message: &Outgoing) -> Result<(Mailbox, Queued), SendError> {
+        let Outgoing { to, attach, data, owned } = message;
+        if *to == Err(TableError::Dead) {
+            return Err(SendError::Dead);
+        }
+        if attach.len() > self.limits.handles_per_message as usize {
+            return Err(SendError::TooManyHandles);
+        }
+        let has_place = self.storage.is_none() || *owned || data.len() <= self.inline_bytes;
+        if data.len() > self.limits.bytes_per_message as usize || !has_place {
+            return Err(SendError::TooLarge); // A static office has no memory for copies.
+        }
+        let to = to.map_err(|_| SendError::InvalidHandle)?;
+        let Capability { route, .. } = to.with(SEND).map_err(|_| SendError::PermissionDenied)?;
+        if let Some(index) = attach.iter().position(Result::is_err) {
+            return Err(SendError::InvalidAttachment { index });
+        }
+        if self.is_closed(route) {
+            return Err(SendError::Closed);
+        }
+        let (limits, charge) = (self.mailboxes[route].limits, self.charge(message));
+        if self.messages(route) >= limits.messages as usize
+            || self.bytes_queued(route) + charge > limits.bytes as usize
+            || self.share_used(route) + attach.len() > limits.handles as usize
+            || self.stats().messages >= self.limits.messages as usize
+        {
+            return Err(SendError::Full);
+        }
+        let attached = attach.iter().flatten().copied().collect();
+        Ok((route, Queued::Message { data: data.clone(), charge, attached }))
+    }
+
+    /// Whether room may come up for a message that was refused, and the line has a place.
+    pub(crate) fn may_wait(&self, wait: Wait, to: Mailbox, message: &Outgoing) -> bool {
+        let MailboxState { limits, line, .. } = &self.mailboxes[to];
+        let has_place = line.iter().any(|place| place.wait == wait);
+        limits.messages > 0
+            && self.charge(message) <= limits.bytes as usize
+            && message.attach.len() <= limits.handles as usize
+            && self.stats().messages < self.limits.messages as usize
+            && (has_place || line.len() < limits.waiters as usize)
+    }
+
+    /// Bytes that a message is charged: those that are not inline (rule S3).
+    pub(crate) fn charge(&self, message: &Outgoing) -> usize {
+        let is_inline = !message.owned && message.data.len() <= self.inline_bytes;
+        if is_inline { 0 } else { message.data.len() }
+    }
+
+    pub(crate) fn push(&mut self, to: Mailbox, signal: Queued) {
+        self.mailboxes[to].queue.push_back(signal); // Rule R1
+        if mem::take(&mut self.mailboxes[to].asleep) {
+            self.wakes.push(Wake::Receiver(to));
+        }
+    }
+
+    /// Room came up: the first in line that was not woken yet is (rule S6).
+    pub(crate) fn wake_one_sender(&mut self, mailbox: Mailbox) {
+        if let Some(place) = self.mailboxes[mailbox].line.iter_mut().find(|place| !place.woken) {
+            place.woken = true;
+            self.wakes.push(Wake::Sender(place.wait));
+        }
+    }
+
+    /// Out of all lines but one; who was woken and did not send passes that on (rule S6).
+    pub(crate) fn leave_lines(&mut self, wait: Wait, but: Option<Mailbox>, sent: bool) {
+        for mailbox in (0..self.mailboxes.len()).filter(|&mailbox| Some(mailbox) != but) {
+            let line = &mut self.mailboxes[mailbox].line;
+            let place = line.iter().position(|place| place.wait == wait);
+            if place.is_some_and(|place| line.remove(place).woken) && !sent {
+                self.wake_one_sender(mailbox);
+            }
+        }
+    }
+}
