@@ -32,7 +32,7 @@ models_for() { # file
         mailbox/magazine.rs) echo arena head ;;
         mailbox/waiters.rs) echo waiters credit ;;
         mailbox/wake.rs) echo wake waiters ;;
-        monitor.rs) echo monitor ;;
+        monitor/*) echo monitor ;;
         office.rs | refs.rs) echo group table arena ;;
         route.rs) echo credit head table ;;
         reclaim.rs) ;; # The participants' list of `alloc` without `std`, which no model build has.

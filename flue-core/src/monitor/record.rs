@@ -1,0 +1,259 @@
+//! One monitor: its word and its fields.
+//!
+//! # The word
+//! ```text
+//!  most significant                                      least significant
+//! ┌───────────┬────────┬────────┬────────┬──────┬────────┬───────┐
+//! │  version  │ reason │ listed │ queued │ held │ closer │ stage │
+//! └───────────┴────────┴────────┴────────┴──────┴────────┴───────┘
+//! ```
+//!
+//! # States
+//! | stage  | what is so                                   | may be freed |
+//! |--------|----------------------------------------------|--------------|
+//! | Vacant | nobody's                                     |              |
+//! | Armed  | the route is watched                         | no           |
+//! | Fired  | one thread's step; the down is, or will be, queued | no     |
+//! | Over   | received, removed, or its observer is gone   | when no hold is left |
+//!
+//! Holds: *held* by whoever fired it, until the wake-ups are done; *queued* by
+//! the observer's queue; *listed* by the index. Whose step lets go of the last
+//! one, with the stage Over, frees the record.
+//!
+//! # Transitions
+//! | step   | from           | to             | by                  | owes           |
+//! |--------|----------------|----------------|---------------------|----------------|
+//! | arm    | Vacant         | Armed, listed; Fired if the route is over | the observer's owner | as fire |
+//! | fire   | Armed          | Fired, held, queued | a killer, the closing owner, the arming owner | the push, then letting go |
+//! | end    | Armed, Fired   | Over           | the observer's owner | settling the index |
+//! | let go | any hold       | one fewer      | who has it          | if last: freeing |
+//!
+//! # Who may read and write the fields
+//! The addresses, the number and the reserved slot are written while Vacant and
+//! read by whoever then finds the version unchanged. `next` belongs to whoever
+//! pushes, then to the receiver; `siblings` to the observer's owner always.
+//!
+//! # Progress
+//! Lock-free: steps of one word.
+
+use super::DownReason;
+use crate::arena::Slot;
+use crate::bits::Field;
+use crate::index::LinkCell;
+use crate::life::{Address, AddressCell};
+use crate::mailbox::head::Element;
+use crate::sync::UnsafeCell;
+use crate::sync::atomic::{
+    AtomicU32, AtomicUsize,
+    Ordering::{AcqRel, Acquire},
+};
+use crate::sync::const_fn;
+
+pub(super) const STAGE: Field = Field::lowest(2);
+const CLOSER: Field = Field::above(STAGE, 1);
+pub(super) const HELD: Field = Field::above(CLOSER, 1);
+pub(super) const QUEUED: Field = Field::above(HELD, 1);
+pub(super) const LISTED: Field = Field::above(QUEUED, 1);
+const REASON: Field = Field::above(LISTED, 2);
+const VERSION: Field = Field::rest(REASON);
+
+pub(super) const VACANT: usize = 0;
+const ARMED: usize = 1;
+pub(super) const FIRED: usize = 2;
+const OVER: usize = 3;
+
+/// Who fires a monitor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Firer {
+    /// The one killer of the route's group.
+    Killer,
+    /// The route's owner, or the observer's if it was over before.
+    Closer,
+}
+
+/// One observed value of the word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Word(usize);
+
+impl Word {
+    pub(super) fn stage(self) -> usize {
+        STAGE.get(self.0)
+    }
+
+    pub(super) fn set(self, field: Field, value: usize) -> Self {
+        Self(field.set(self.0, value))
+    }
+
+    pub(super) fn armed(self) -> Self {
+        let fresh = Self(VERSION.set(0, VERSION.get(VERSION.advance(self.0))));
+        fresh.set(STAGE, ARMED)
+    }
+
+    pub(super) fn fired(self, reason: DownReason, by: Firer) -> Self {
+        let reason = DownReason::ALL.iter().position(|r| *r == reason).unwrap_or(0);
+        let fired = self.set(STAGE, FIRED).set(HELD, 1).set(QUEUED, 1).set(REASON, reason);
+        fired.set(CLOSER, usize::from(by == Firer::Closer))
+    }
+
+    pub(super) fn reason(self) -> DownReason {
+        DownReason::ALL.get(REASON.get(self.0)).copied().unwrap_or(DownReason::Gone)
+    }
+
+    /// Neither vacant nor over.
+    pub(super) fn is_pending(self) -> bool {
+        matches!(self.stage(), ARMED | FIRED)
+    }
+
+    pub(super) fn same_version(self, other: Self) -> bool {
+        VERSION.get(self.0) == VERSION.get(other.0)
+    }
+
+    pub(super) fn is_held_by(self, by: Firer) -> bool {
+        HELD.get(self.0) == 1 && CLOSER.get(self.0) == usize::from(by == Firer::Closer)
+    }
+
+    pub(super) fn is_free(self) -> bool {
+        let holds = HELD.get(self.0) | QUEUED.get(self.0) | LISTED.get(self.0);
+        self.stage() == OVER && holds == 0
+    }
+}
+
+/// One monitor.
+pub(crate) struct Monitor {
+    pub(super) word: AtomicUsize,
+    pub(super) link: LinkCell,
+    pub(super) observed: AddressCell,
+    pub(super) observed_group: AddressCell,
+    pub(super) observer: AddressCell,
+    pub(super) number: [AtomicU32; 2],
+    /// The slot reserved in the observer's table for the down's capability.
+    pub(super) slot: AtomicU32,
+    /// Where it stands in the observed route's roster, + 1; 0 for nowhere.
+    pub(super) position: AtomicU32,
+    /// The channel that roster is in.
+    pub(super) channel: AtomicU32,
+    pub(super) next: UnsafeCell<Element>,
+    pub(super) siblings: UnsafeCell<Siblings>,
+}
+
+/// The observer's other monitors, by index + 1: a list that only its owner sees.
+#[derive(Clone, Copy)]
+pub(super) struct Siblings {
+    pub(super) before: u32,
+    pub(super) after: u32,
+}
+
+// SAFETY: `next` and `siblings` have one user at a time ("Who may read and write
+// the fields"); `next` is handed over by the push and the receive of the head.
+unsafe impl Sync for Monitor {}
+// SAFETY: as above; nothing here belongs to a thread.
+unsafe impl Send for Monitor {}
+
+impl Monitor {
+    const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self {
+                word: AtomicUsize::new(0),
+                link: LinkCell::new(),
+                observed: AddressCell::nowhere(),
+                observed_group: AddressCell::nowhere(),
+                observer: AddressCell::nowhere(),
+                number: [const_zero(), const_zero()],
+                slot: AtomicU32::new(0),
+                position: AtomicU32::new(0),
+                channel: AtomicU32::new(0),
+                next: UnsafeCell::new(Element::NONE),
+                siblings: UnsafeCell::new(Siblings { before: 0, after: 0 }),
+            }
+        }
+    }
+
+    pub(super) fn load(&self) -> Word {
+        Word(self.word.load(Acquire))
+    }
+
+    pub(super) fn step(&self, step: impl Fn(Word) -> Option<Word>) -> Result<(Word, Word), Word> {
+        let mut seen = self.load();
+        loop {
+            let Some(next) = step(seen) else { return Err(seen) };
+            match self.word.compare_exchange_weak(seen.0, next.0, AcqRel, Acquire) {
+                Ok(_) => return Ok((seen, next)),
+                Err(now) => seen = Word(now),
+            }
+        }
+    }
+
+    /// Whether it is armed, or fired and not yet received.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.load().is_pending()
+    }
+
+    /// Fires it if it is armed and watches `observed`.
+    pub(super) fn fire(&self, observed: Address, reason: DownReason, by: Firer) -> bool {
+        let fired = |word: Word| {
+            // A later life has another version, so the exchange would fail.
+            let ours = word.stage() == ARMED && self.observed.load() == observed;
+            ours.then(|| word.fired(reason, by))
+        };
+        self.step(fired).is_ok()
+    }
+
+    /// Only the observer's owner calls this, once.
+    pub(super) fn end(&self) {
+        let _ = self.step(|word| Some(word.set(STAGE, OVER)));
+    }
+
+    /// Lets go of a hold. `true`: it was the last, and the record is the caller's to free.
+    #[must_use]
+    pub(super) fn let_go(&self, hold: Field) -> bool {
+        match self.step(|word| Some(word.set(hold, 0))) {
+            Ok((_, after)) => after.is_free(),
+            Err(_) => false,
+        }
+    }
+
+    pub(super) fn key(&self) -> Key {
+        Key { observer: self.observer.load(), observed: self.observed.load() }
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        let half = |at: usize| u64::from(self.number[at].load(Acquire));
+        half(0) << u32::BITS | half(1)
+    }
+
+    /// What the queue's element before this one was; then the one after it.
+    ///
+    /// # Safety
+    /// - The caller is the receiver that found this record in its queue.
+    pub(crate) unsafe fn next(&self) -> Element {
+        // SAFETY: the receiver's alone, per the caller.
+        self.next.with(|next| unsafe { *next })
+    }
+
+    /// # Safety
+    /// - The caller fired the record and has not pushed it yet, or is the
+    ///   receiver that found it in its queue.
+    pub(crate) unsafe fn set_next(&self, to: Element) {
+        // SAFETY: the pusher's, or the receiver's, alone, per the caller.
+        self.next.with_mut(|next| unsafe { *next = to });
+    }
+}
+
+const_fn! {
+    const fn const_zero() -> AtomicU32 {
+        AtomicU32::new(0)
+    }
+}
+
+impl Slot for Monitor {
+    fn vacant() -> Self {
+        Self::new()
+    }
+}
+
+/// What makes two monitors one (rule K7).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) observer: Address,
+    pub(super) observed: Address,
+}
