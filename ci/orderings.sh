@@ -23,7 +23,7 @@ models_for() { # file
         cap/*) echo table head ;;
         death.rs | group.rs | roster.rs) echo group link monitor ;;
         fixed.rs) echo fixed ;;
-        index.rs) echo table link monitor ;;
+        index/*) echo table link monitor ;;
         life.rs) echo group arena link monitor table ;;
         link.rs) echo link ;;
         mailbox/channel.rs) echo credit waiters head ;;
