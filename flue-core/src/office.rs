@@ -214,7 +214,8 @@ impl PostOffice {
     /// # Cost
     /// Linear in what there ever was at one time. Memory is given back when no
     /// operation that began before is still under way: in this call, or while one
-    /// is, by a later one.
+    /// is, by a later one. The collector may allocate a little here, and that cannot
+    /// be refused: call it before memory is short.
     #[cfg(feature = "alloc")]
     pub fn reclaim(&self) {
         let pin = self.pin();

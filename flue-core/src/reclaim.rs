@@ -83,6 +83,10 @@ mod backend {
     use core::ptr;
     use crossbeam_epoch::{Collector, Guard, LocalHandle};
 
+    /// Pins that one operation has at most at the same time: a send of many bytes has
+    /// one, and asks for another when the room has to be counted exactly.
+    const NESTED: usize = 2;
+
     /// Keeps what is retired from now on in place until it is dropped.
     pub(crate) struct Pin {
         guard: ManuallyDrop<Guard>,
@@ -176,8 +180,10 @@ mod backend {
         }
 
         pub(crate) fn prepare_thread(&self) {
-            let participant = self.register();
-            participant.borrowed.store(false, Release); // As in `Pin::drop`.
+            let participants = [(); NESTED].map(|()| self.register());
+            for participant in participants {
+                participant.borrowed.store(false, Release); // As in `Pin::drop`.
+            }
         }
     }
 
