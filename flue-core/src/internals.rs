@@ -222,7 +222,10 @@ impl WakeSlot {
     }
     /// Likewise.
     pub fn close(&self) -> bool {
-        self.0.close() == Left::Vacant
+        let mut panics = Panics::new();
+        let left = self.0.close(&mut panics);
+        panics.resume();
+        left == Left::Vacant
     }
 }
 

@@ -322,7 +322,7 @@ impl Drop for Mailbox {
         let _ = self.channel().life.end(self.channel().life.count());
         office.release_channel(self.channel_at);
         self.group.slot().routes.repay();
-        if self.route().wake.close() == wake::Left::Vacant {
+        if self.route().wake.close(&mut panics) == wake::Left::Vacant {
             office.vacate_route(self.address.index);
         }
         panics.resume();

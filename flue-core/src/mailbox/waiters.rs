@@ -190,12 +190,14 @@ impl SendWait {
         }
         channel.waiting.fetch_sub(1, AcqRel);
         office.release_channel(line.channel);
-        if waiter.wake.close() == Left::Vacant {
+        let mut panics = Panics::new();
+        if waiter.wake.close(&mut panics) == Left::Vacant {
             office.waiters.give_back(line.record);
         }
         if before == NOTIFIED && !used && !twin::is(Twin::WakeKept) {
-            office.wake_sender(line.route);
+            panics.run(|| office.wake_sender(line.route));
         }
+        panics.resume();
     }
 }
 

@@ -198,7 +198,7 @@ impl WakeSlot {
         // SAFETY: counted as a caller, so the waker stays until we leave.
         panics.run(|| self.waker.with(|w| unsafe { (*w).assume_init_ref() }.wake_by_ref()));
         core::mem::forget(leave);
-        self.leave(before)
+        self.leave(before, panics)
     }
 
     /// Whether a call since the last registration has ended: then the owner
@@ -210,7 +210,7 @@ impl WakeSlot {
     }
 
     /// Ends the call that began when the word was `entered`.
-    fn leave(&self, entered: Word) -> Left {
+    fn leave(&self, entered: Word, panics: &mut Panics) -> Left {
         let leave = |word: Word| {
             let fewer = Word(CALLERS.set(word.0, word.callers() - 1));
             let same = REGISTRATION.get(word.0) == REGISTRATION.get(entered.0)
@@ -218,27 +218,29 @@ impl WakeSlot {
             Some(if same && !word.has(BUSY) { fewer.with(NOTIFIED) } else { fewer })
         };
         match self.step(leave) {
-            Ok(before) if before.has(CLOSED) && before.callers() == 1 => self.vacate(before),
+            Ok(before) if before.has(CLOSED) && before.callers() == 1 => {
+                self.vacate(before, panics)
+            }
             _ => Left::Nothing,
         }
     }
 
     /// Ends the slot's use. Only the owner calls this.
-    pub(crate) fn close(&self) -> Left {
+    pub(crate) fn close(&self, panics: &mut Panics) -> Left {
         match self.step(|word| Some(word.with(CLOSED))) {
-            Ok(before) if before.callers() == 0 => self.vacate(before),
+            Ok(before) if before.callers() == 0 => self.vacate(before, panics),
             _ => Left::Nothing,
         }
     }
 
     /// Takes the waker out of a closed slot that nobody is inside of.
-    fn vacate(&self, before: Word) -> Left {
+    fn vacate(&self, before: Word, panics: &mut Panics) -> Left {
         if before.has(PRESENT) {
             // SAFETY: Closed without callers, which one thread's step made, and
             // none enters a closed slot: it is ours, and there, being Present.
             let waker = self.waker.with_mut(|w| unsafe { (*w).assume_init_read() });
             let _ = self.step(|word| Some(word.without(PRESENT)));
-            drop(waker); // User code: the state is whole.
+            panics.run(|| drop(waker)); // User code: the state is whole.
         }
         Left::Vacant
     }
@@ -253,14 +255,18 @@ struct Leave<'s> {
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
-        let _ = self.slot.leave(self.entered);
+        let mut panics = Panics::new();
+        let _ = self.slot.leave(self.entered, &mut panics);
+        panics.resume();
     }
 }
 
 impl Drop for WakeSlot {
     fn drop(&mut self) {
         // `&mut self`: there are no callers.
-        let _ = self.close();
+        let mut panics = Panics::new();
+        let _ = self.close(&mut panics);
+        panics.resume();
     }
 }
 
@@ -318,10 +324,10 @@ mod tests {
         let slot = WakeSlot::new();
         slot.register(&waker);
         drop(waker);
-        assert_eq!(slot.close(), Left::Vacant);
+        assert_eq!(slot.close(&mut Panics::new()), Left::Vacant);
         assert_eq!(Arc::strong_count(&count), 1);
         assert_eq!(wake(&slot), Left::Nothing);
         slot.open();
-        assert_eq!(slot.close(), Left::Vacant);
+        assert_eq!(slot.close(&mut Panics::new()), Left::Vacant);
     }
 }
