@@ -76,6 +76,8 @@ impl Link {
 }
 
 impl Slot for Link {
+    const NAMES: usize = crate::index::MOST_RECORDS;
+
     fn vacant() -> Self {
         Self::new()
     }

@@ -2,6 +2,7 @@
 //! one world live in, and the references that keep it.
 
 use crate::arena::Arena;
+use crate::arena::Slot as _;
 use crate::cap::slot::TableSlot;
 use crate::cap::table::Table;
 use crate::error::{CreateError, OutOfMemory};
@@ -11,7 +12,6 @@ use crate::life::{Address, Life};
 use crate::limits::{Limits, MAX_MESSAGE_HANDLES, Stats};
 use crate::link::Link;
 use crate::mailbox::channel::Channel;
-use crate::mailbox::head::MOST_ELEMENTS;
 use crate::mailbox::node::Node;
 use crate::mailbox::waiters::Waiter;
 use crate::monitor::Monitor;
@@ -62,6 +62,8 @@ const fn least(a: usize, b: usize) -> usize {
 impl Office {
     const_fn! {
         pub(crate) const fn new(limits: Limits, is_fixed: bool, fixed_handles: u32) -> Self {
+            // See `Slot::NAMES`.
+            let part = if is_fixed { 1 } else { 2 };
             Self {
                 refs: Refs::new(),
                 limits,
@@ -74,9 +76,9 @@ impl Office {
                 routes: Arena::new(MANY),
                 channels: Arena::new(MANY),
                 tables: Arena::new(limits.tables as usize),
-                nodes: Arena::new(least(limits.messages as usize, MOST_ELEMENTS)),
-                monitors: Arena::new(least(MOST_ELEMENTS, MOST_RECORDS)),
-                links: Arena::new(least(MANY, MOST_RECORDS)),
+                nodes: Arena::new(least(limits.messages as usize, Node::NAMES / part)),
+                monitors: Arena::new(Monitor::NAMES / part),
+                links: Arena::new(least(MANY, Link::NAMES / part)),
                 waiters: Arena::new(MANY),
                 monitor_index: Index::new(),
                 link_index: Index::new(),

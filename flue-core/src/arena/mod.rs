@@ -418,6 +418,7 @@ impl<T: Slot> Arena<T> {
     /// - There are `count` slots, all vacant, and a header for every `SLOTS` of them.
     /// - Nobody claims from this arena at the same time.
     pub(crate) unsafe fn wire(&self, headers: *mut Segment<T>, slots: *mut T, count: usize) {
+        let count = count.min(T::NAMES);
         let segments = count.div_ceil(SLOTS);
         for number in 0..segments {
             let here = SLOTS.min(count - number * SLOTS);
@@ -464,10 +465,11 @@ mod grow {
 
     impl<T: Slot> Arena<T> {
         /// More than the limit needs, so that claims seldom search for the last
-        /// free slots, and a segment held by `reclaim` is not missed.
+        /// free slots, and a segment held by `reclaim` is not missed; but none
+        /// whose slots have no names.
         fn most_segments(&self) -> usize {
             let limit = self.limit.load(Relaxed);
-            (limit / SLOTS * 2 + 2).min((1 << PAGES) - 1)
+            (limit / SLOTS * 2 + 2).min((1 << PAGES) - 1).min(T::NAMES / SLOTS)
         }
 
         /// Adds a segment, in place of the `hollow` one if there is one, and

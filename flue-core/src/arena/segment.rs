@@ -50,6 +50,10 @@ pub(crate) trait Slot: Sized + 'static {
     /// Makes a fresh slot start from `floor`, which was rounded up to be odd.
     fn raise(&self, _floor: u32) {}
 
+    /// How many slots the words that name them can tell apart. No arena has more; one
+    /// that grows lets half of them be claimed, for its slots may lie scattered.
+    const NAMES: usize = usize::MAX;
+
     /// How many of the first segments are made together and stay.
     const NEAR: usize = 1;
 

@@ -174,7 +174,7 @@ mod growing {
             if let Some(rest) = self.rest() {
                 return Ok(rest);
             }
-            let fresh = memory::allocate(1, || Arena::new(u32::MAX as usize / 2))
+            let fresh = memory::allocate(1, || Arena::new((u32::MAX as usize).min(T::NAMES) / 2))
                 .map_err(|memory::Refused| Exhausted::Memory)?;
             // Release pairs with the acquire in `rest`.
             if self.rest.compare_exchange(ptr::null_mut(), fresh, AcqRel, Acquire).is_err() {

@@ -346,6 +346,9 @@ pub(crate) enum Refused {
 }
 
 impl Slot for Entry {
+    // Of those beyond the first entries, which have the first names.
+    const NAMES: usize = crate::index::MOST_RECORDS - super::slot::FIRST_ENTRIES;
+
     fn vacant() -> Self {
         Self::new()
     }

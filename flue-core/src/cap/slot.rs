@@ -31,7 +31,8 @@ use crate::sync::atomic::{
 use crate::sync::const_fn;
 
 /// Entries that lie in the table slot itself.
-const FIRST_ENTRIES: usize = if crate::sync::MODEL || cfg!(not(feature = "alloc")) { 1 } else { 4 };
+pub(super) const FIRST_ENTRIES: usize =
+    if crate::sync::MODEL || cfg!(not(feature = "alloc")) { 1 } else { 4 };
 
 /// What all values of one table share.
 pub(crate) struct TableSlot {

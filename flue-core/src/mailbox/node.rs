@@ -134,6 +134,8 @@ impl Node {
 }
 
 impl Slot for Node {
+    const NAMES: usize = super::head::MOST_ELEMENTS;
+
     const NEAR: usize = if crate::sync::MODEL { 1 } else { 4 };
 
     fn vacant() -> Self {

@@ -39,9 +39,9 @@
 use super::DownReason;
 use crate::arena::Slot;
 use crate::bits::Field;
-use crate::index::LinkCell;
+use crate::index::{LinkCell, MOST_RECORDS};
 use crate::life::{Address, AddressCell};
-use crate::mailbox::head::Element;
+use crate::mailbox::head::{Element, MOST_ELEMENTS};
 use crate::sync::UnsafeCell;
 use crate::sync::atomic::{
     AtomicU32, AtomicUsize,
@@ -246,6 +246,9 @@ const_fn! {
 }
 
 impl Slot for Monitor {
+    // It is named by an index, and as a down by a head.
+    const NAMES: usize = if MOST_RECORDS < MOST_ELEMENTS { MOST_RECORDS } else { MOST_ELEMENTS };
+
     fn vacant() -> Self {
         Self::new()
     }
