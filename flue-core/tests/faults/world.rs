@@ -33,7 +33,7 @@ pub struct World {
 pub enum Kept {
     Group { _group: RouteGroup },
     Table { _table: Table },
-    Mailbox { _mailbox: Mailbox },
+    Mailbox { _mailbox: Box<Mailbox> },
     Capability { _capability: Capability },
     Office { _office: PostOffice },
     Wait { _wait: SendWait },
@@ -148,11 +148,14 @@ impl World {
     }
 }
 
+/// Length and capacity of a table, and what it holds.
+type Held = (usize, usize, Vec<(Handle, Permissions)>);
+
 /// What can be seen of a world.
 #[derive(Debug, PartialEq)]
 pub struct Picture {
     pub stats: Stats,
-    tables: [(usize, usize, Vec<(Handle, Permissions)>); 2],
+    tables: [Held; 2],
     waiting: [(usize, bool); 2],
     room: usize,
     dead: [bool; 2],

@@ -108,7 +108,9 @@ const CASES: &[Case] = &[
         "an iterator of taken handles",
         |mailbox| {
             let mut message = message(mailbox);
-            message.take_handles().for_each(|_| panic!("on purpose"));
+            let mut handles = message.take_handles();
+            let _taken = handles.next();
+            panic!("on purpose")
         },
         1,
         1,
