@@ -1,4 +1,4 @@
-//! What CPUs that share memory need before there is a post office: a lock and a barrier.
+//! What CPUs that share memory need besides a post office: a lock, a barrier, and to sleep until another rouses them.
 
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -42,6 +42,37 @@ pub fn relax() {
     }
 }
 
+// SAFETY: each image of several CPUs defines both, once, with these signatures; a missing or a second one fails to link.
+unsafe extern "Rust" {
+    /// Stops this CPU until another rouses it; returns at once if that happened since it last returned. What the other did
+    /// before is seen after.
+    safe fn machine_doze();
+    /// Rouses all other CPUs.
+    safe fn machine_rouse();
+}
+
+/// Looks this often before it sleeps.
+const LOOKS: u32 = 64;
+
+/// Waits until `ready`, which another CPU makes true before it calls [`rouse`]. A CPU that slept leaves the host's to
+/// those that work: there may be fewer of them than here.
+pub fn doze_until(mut ready: impl FnMut() -> bool) {
+    for _ in 0..LOOKS {
+        if ready() {
+            return;
+        }
+        relax();
+    }
+    while !ready() {
+        machine_doze();
+    }
+}
+
+/// Lets all others look again at what they wait for.
+pub fn rouse() {
+    machine_rouse();
+}
+
 /// Lets a fixed number of CPUs meet.
 #[derive(Default)]
 pub struct Barrier {
@@ -61,10 +92,9 @@ impl Barrier {
         if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == cpus {
             self.arrived.store(0, Ordering::Relaxed);
             self.round.store(round + 1, Ordering::Release);
+            rouse();
         } else {
-            while self.round.load(Ordering::Acquire) == round {
-                relax();
-            }
+            doze_until(|| self.round.load(Ordering::Acquire) != round);
         }
     }
 }

@@ -39,6 +39,8 @@ fn wake(data: *const ()) {
     // SAFETY: only `Flag::waker` makes wakers with this vtable, out of a `&'static Flag`.
     let flag = unsafe { &*data.cast::<Flag>() };
     flag.0.store(true, Ordering::Release);
+    #[cfg(feature = "smp")]
+    crate::sync::rouse();
 }
 
 /// Runs a future to its end, polling it only when `flag` was raised: a lost wake-up is a hang.
@@ -50,6 +52,9 @@ pub fn block_on<F: Future>(flag: &'static Flag, future: F) -> F::Output {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return output;
         }
+        #[cfg(feature = "smp")]
+        crate::sync::doze_until(|| flag.take());
+        #[cfg(not(feature = "smp"))]
         while !flag.take() {
             core::hint::spin_loop();
         }

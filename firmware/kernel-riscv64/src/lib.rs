@@ -13,6 +13,11 @@ global_asm!(include_str!("boot.s"));
 const UART: *mut u8 = 0x1000_0000 as *mut u8;
 const UART_LINE_STATUS: usize = 5;
 const UART_READY: u8 = 0x20;
+/// The CLINT's software interrupts: a word for each hart.
+const SOFTWARE_INTERRUPTS: *mut u32 = 0x0200_0000 as *mut u32;
+const HARTS: usize = 4;
+/// The software interrupt in `mie`.
+const MSIE: usize = 8;
 /// The CLINT's clock: 10 MHz.
 const MTIME: *const u64 = 0x0200_bff8 as *const u64;
 const NANOSECONDS_PER_TICK: u64 = 100;
@@ -55,11 +60,40 @@ pub fn instructions() -> u64 {
     count
 }
 
+fn hart() -> usize {
+    let hart;
+    // SAFETY: reads a constant.
+    unsafe { asm!("csrr {}, mhartid", out(reg) hart, options(nomem, nostack)) }
+    hart
+}
+
+#[unsafe(no_mangle)]
+fn machine_doze() {
+    // SAFETY: an interrupt that is enabled in `mie` ends `wfi`; none is taken, as `mstatus` has them off. It is cleared
+    // before the caller looks, which the fence says to the hart.
+    unsafe {
+        asm!("csrs mie, {}", "wfi", in(reg) MSIE, options(nostack));
+        SOFTWARE_INTERRUPTS.add(hart()).write_volatile(0);
+        asm!("fence iorw, iorw", options(nostack));
+    }
+}
+
+#[unsafe(no_mangle)]
+fn machine_rouse() {
+    // SAFETY: the registers of the CLINT; what was stored before is seen before the interrupt.
+    unsafe {
+        asm!("fence iorw, iorw", options(nostack));
+        for other in (0..HARTS).filter(|other| *other != hart()) {
+            SOFTWARE_INTERRUPTS.add(other).write_volatile(1);
+        }
+    }
+}
+
 /// Stops this hart for good.
 pub fn park() -> ! {
     loop {
-        // SAFETY: sleeps.
-        unsafe { asm!("wfi", options(nomem, nostack)) }
+        // SAFETY: sleeps, and lets nobody rouse it.
+        unsafe { asm!("csrw mie, zero", "wfi", options(nomem, nostack)) }
     }
 }
 

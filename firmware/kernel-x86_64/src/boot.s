@@ -68,6 +68,14 @@ start64:
     hlt
     jmp 9b
 
+    .globl roused
+roused:                         # an interrupt that only ends a halt
+    pushq %rax
+    movl $0xfee000b0, %eax      # the local APIC's end of interrupt
+    movl $0, (%rax)
+    popq %rax
+    iretq
+
     .code16
     .globl trampoline
     .globl trampoline_end

@@ -29,7 +29,7 @@ pub const CPUS: usize = 4;
 /// Messages from each CPU to each other one.
 const EXCHANGED: u64 = 90_000;
 /// Messages that a CPU's mailbox holds: enough for what comes while the host lets its CPU wait.
-const MESSAGES: u32 = 256;
+const MESSAGES: u32 = 2048;
 /// Every so many messages, one asks for an answer.
 const ASK_EVERY: u64 = 64;
 /// Rounds of ping-pong, and the most through bare memory.
@@ -42,7 +42,7 @@ const WAITED: u64 = 2_000;
 const WANTED: u64 = 1_000_000;
 
 #[cfg(not(feature = "heap"))]
-static STORAGE: flue_core::StaticPostOffice<12, 64, 1280> =
+static STORAGE: flue_core::StaticPostOffice<12, 64, 8448> =
     flue_core::StaticPostOffice::with_limits(own_handles(40));
 
 /// What is shared before the CPUs have capabilities of each other.
