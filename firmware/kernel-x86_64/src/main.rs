@@ -139,10 +139,9 @@ fn start_other_cpus() {
         core::ptr::copy_nonoverlapping(start, TRAMPOLINE as *mut u8, end as usize - start as usize);
         LOCAL_APIC.add(APIC_SPURIOUS / 4).write_volatile(APIC_ENABLE);
         let command = LOCAL_APIC.add(APIC_COMMAND / 4);
-        for (word, pause) in [
-            (INIT_ALL_OTHERS, 1_000_000),
-            (START_ALL_OTHERS | (TRAMPOLINE >> 12) as u32, 100_000),
-        ] {
+        for (word, pause) in
+            [(INIT_ALL_OTHERS, 1_000_000), (START_ALL_OTHERS | (TRAMPOLINE >> 12) as u32, 100_000)]
+        {
             command.write_volatile(word);
             while command.read_volatile() & APIC_PENDING != 0 {}
             for _ in 0..pause {
