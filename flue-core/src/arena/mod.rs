@@ -45,15 +45,19 @@ use core::ptr;
 /// Pages of headers: together they cover every index that a word can name.
 const PAGES: usize = if crate::sync::MODEL {
     4
-} else if cfg!(feature = "alloc") {
-    27
+} else if IS_ONE_PIECE {
+    1
 } else {
-    11
+    27
 };
 
-/// Slots that the pages cover. Without an allocator: 65,504 with 64-bit words,
+/// Whether all arenas are fixed: then their headers lie in one piece.
+const IS_ONE_PIECE: bool = !cfg!(feature = "alloc") && !crate::sync::MODEL;
+
+/// Slots that an arena may have. Without an allocator: 65,504 with 64-bit words,
 /// 32,752 with 32-bit ones.
-pub(crate) const MOST_SLOTS: usize = ((1 << PAGES) - 1) * SLOTS;
+pub(crate) const MOST_SLOTS: usize =
+    if IS_ONE_PIECE { 2047 * SLOTS } else { ((1 << PAGES) - 1) * SLOTS };
 
 /// Segments that a claim looks at before it rather adds one.
 const PATIENCE: usize = 16;
@@ -185,7 +189,7 @@ impl<T: Slot> Arena<T> {
     #[inline(always)]
     pub(crate) unsafe fn slot(&self, index: u32) -> &T {
         // A claim has seen what the index lies in installed.
-        if (index as usize) < self.near_count.load(Relaxed) {
+        if IS_ONE_PIECE || (index as usize) < self.near_count.load(Relaxed) {
             // SAFETY: there are `near_count` slots from `near` on, and they stay.
             return unsafe { &*self.near.load(Relaxed).add(index as usize) };
         }
@@ -224,6 +228,10 @@ impl<T: Slot> Arena<T> {
         if wired != 0 && index as usize >= wired {
             return None;
         }
+        if IS_ONE_PIECE {
+            // SAFETY: below the number of slots that lie there, and stay.
+            return (wired != 0).then(|| unsafe { &*self.near.load(Acquire).add(index as usize) });
+        }
         let segment = self.segment(index as usize / SLOTS)?;
         segment.peek(index as usize % SLOTS)
     }
@@ -231,6 +239,9 @@ impl<T: Slot> Arena<T> {
     /// Page and position in it of header `number`.
     #[inline(always)]
     fn place(number: usize) -> (usize, usize) {
+        if IS_ONE_PIECE {
+            return (0, number);
+        }
         let page = (number + 1).ilog2() as usize;
         (page, number + 1 - (1 << page))
     }
@@ -265,24 +276,42 @@ impl<T: Slot> Arena<T> {
         }
     }
 
+    /// As `reserve`, for one: in fewer instructions.
+    fn reserve_one(&self) -> Result<(), Exhausted> {
+        let limit = self.limit.load(Relaxed);
+        let mut live = self.live.load(Relaxed);
+        loop {
+            if live >= limit {
+                return Err(Exhausted::Limit);
+            }
+            // AcqRel: as in `reserve`.
+            match self.live.compare_exchange_weak(live, live + 1, AcqRel, Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(now) => live = now,
+            }
+        }
+    }
+
     fn forget(&self, count: usize) {
         self.live.fetch_sub(count, Release); // Partner: `reserve`.
     }
 
     /// Claims one slot.
+    #[cfg_attr(not(feature = "alloc"), inline(never))] // The same code for all that is in slots.
     pub(crate) fn claim(&self) -> Result<u32, Exhausted> {
-        let granted = self.reserve(1)?;
+        self.reserve_one()?;
         let cursor = self.cursor.load(Relaxed);
-        let number = cursor / SLOTS;
+        let span = self.span.load(Acquire);
+        let number = if cursor / SLOTS < span { cursor / SLOTS } else { 0 };
         // Where the last claim was made there mostly is another.
-        if number < self.span.load(Acquire)
+        if span > 0
             && let Some(at) = self.segment(number).and_then(|segment| segment.claim_one(cursor))
         {
             let index = number * SLOTS + at;
             self.cursor.store(index + 1, Relaxed); // A hint.
             return Ok(index as u32);
         }
-        let claim = self.claim_counted(granted)?;
+        let claim = self.claim_counted(1)?;
         Ok(claim.base + claim.mask.trailing_zeros())
     }
 
@@ -340,8 +369,12 @@ impl<T: Slot> Arena<T> {
     }
 
     /// Gives back one slot.
+    #[cfg_attr(not(feature = "alloc"), inline(never))] // As `claim`.
     pub(crate) fn give_back(&self, index: u32) {
-        self.give_back_run(index as usize / SLOTS, 1 << (index as usize % SLOTS));
+        if let Some(segment) = self.segment(index as usize / SLOTS) {
+            segment.give_back(1 << (index as usize % SLOTS));
+            self.forget(1);
+        }
     }
 
     /// Gives back slots: those of one segment in one step, as far as a few
@@ -381,13 +414,6 @@ impl<T: Slot> Arena<T> {
             && let Some(segment) = self.segment(number)
         {
             segment.give_back(mask);
-        }
-    }
-
-    fn give_back_run(&self, number: usize, mask: usize) {
-        if let Some(segment) = self.segment(number) {
-            segment.give_back(mask);
-            self.forget(mask.count_ones() as usize);
         }
     }
 

@@ -13,6 +13,7 @@
 use super::Mailbox;
 use super::channel::Received;
 use super::head::{Element, What};
+use super::magazine::BATCH;
 use super::node::{Attachment, Content, Holds, Node};
 use crate::cap::entry::By;
 use crate::cap::view::Admitted;
@@ -548,9 +549,12 @@ impl Mailbox {
         }
     }
 
-    /// Keeps a node to be given back with others.
+    /// Keeps a node to be given back with others, where there may be others.
     #[inline(always)]
     fn keep(&mut self, node: u32) {
+        if BATCH == 1 {
+            return self.post_office().nodes.give_back(node);
+        }
         if let Some(nodes) = self.spare.keep(node) {
             self.post_office().return_nodes(self.table.view(), nodes);
         }
@@ -559,6 +563,9 @@ impl Mailbox {
     #[cold]
     #[inline(never)]
     pub(super) fn flush_spare(&mut self) {
+        if BATCH == 1 {
+            return; // Nothing is kept.
+        }
         while let Some(nodes) = self.spare.take() {
             self.post_office().return_nodes(self.table.view(), nodes);
         }
