@@ -117,10 +117,11 @@ impl<'m> Message<'m> {
     /// ```
     pub fn take_handles(&mut self) -> impl Iterator<Item = Handle> {
         core::iter::from_fn(|| {
-            if self.mailbox.handles.is_empty() {
-                return None;
+            // The first goes last by steps: in order, and there are few.
+            for at in 1..self.mailbox.handles.len() {
+                self.mailbox.handles.swap(at - 1, at);
             }
-            let handle = self.mailbox.handles.remove(0); // In order; there are few.
+            let handle = self.mailbox.handles.pop()?;
             self.mailbox.table().view().take(handle);
             Some(handle)
         })

@@ -2,14 +2,14 @@
 
 use flue_core::{DownReason, Permissions, PostOffice, Signal, StaticPostOffice};
 
-use crate::process::{Process, own_handles};
+use crate::process::Process;
 
 /// Storage that is just enough.
 pub type Office = StaticPostOffice<2, 8, 8>;
 
 /// Storage, for a `static`.
 pub const fn storage() -> Office {
-    StaticPostOffice::with_limits(own_handles(6))
+    StaticPostOffice::new()
 }
 
 /// A client asks, a server answers through the capability that came with the question, and does not keep it. Then the
