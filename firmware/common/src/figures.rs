@@ -45,4 +45,8 @@ pub fn sizes() {
     each("bytes: a waiting sender", bytes!(0, 0, 0, 0, 0, 0, 0, MANY) - EMPTY);
     figure("bytes: inline in a message", flue_core::INLINE_BYTES as u32);
     figure("ram", size_of::<StaticPostOffice<8, 4, 64>>() as u32);
+    figure(
+        "ram: to send and receive",
+        size_of::<StaticPostOffice<8, 4, 64, 8, 8, 0, 0, 0>>() as u32,
+    );
 }

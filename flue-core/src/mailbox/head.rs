@@ -57,7 +57,15 @@ pub(crate) const MOST_ELEMENTS: usize = NEWEST.max();
 
 /// An element of a queue, or none: its kind and index + 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Element(u32);
+pub(crate) struct Element(Name);
+
+/// As wide as an element is in the head: it is in every message twice.
+#[cfg(target_pointer_width = "64")]
+type Name = u32;
+#[cfg(not(target_pointer_width = "64"))]
+type Name = u16;
+
+const _: () = assert!(NEWEST.max() | KIND.one() <= Name::MAX as usize);
 
 /// What an element is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,11 +79,11 @@ impl Element {
 
     #[inline(always)]
     pub(crate) fn message(index: u32) -> Self {
-        Self(index + 1)
+        Self((index + 1) as Name)
     }
 
     pub(crate) fn down(index: u32) -> Self {
-        Self(KIND.set(index as usize + 1, 1) as u32)
+        Self(KIND.set(index as usize + 1, 1) as Name)
     }
 
     #[inline(always)]
@@ -87,7 +95,7 @@ impl Element {
     /// The node's index, if the element is a message.
     #[inline(always)]
     pub(crate) fn as_message(self) -> Option<u32> {
-        let index = self.0.wrapping_sub(1); // Of none: above every index.
+        let index = (self.0 as usize as u32).wrapping_sub(1); // Of none: above every index.
         (index < NEWEST.max() as u32).then_some(index)
     }
 
@@ -105,7 +113,7 @@ impl Word {
     #[inline(always)]
     pub(crate) fn newest(self) -> Element {
         let both = NEWEST.max() | KIND.one();
-        Element((self.0 & both) as u32)
+        Element((self.0 & both) as Name)
     }
 
     #[inline(always)]

@@ -46,9 +46,9 @@ pub(crate) enum Holds {
 pub(crate) struct Content {
     /// The element pushed before this one; then, for the receiver, the next one.
     pub(crate) next: Element,
-    pub(crate) length: u32,
     /// The first of the nodes with attachments.
     pub(crate) more: Element,
+    pub(crate) length: u32,
     pub(crate) holds: Holds,
     /// Attached capabilities.
     pub(crate) attached: u8,
@@ -103,8 +103,8 @@ impl Node {
         pub(crate) const fn new() -> Self {
             Self(UnsafeCell::new(Content {
                 next: Element::NONE,
-                length: 0,
                 more: Element::NONE,
+                length: 0,
                 holds: Holds::Inline,
                 attached: 0,
                 body: Body { inline: [MaybeUninit::uninit(); INLINE_BYTES] },
