@@ -15,7 +15,7 @@ const COMPARE: usize = 0x540;
 const LINE: Line = Line(8);
 
 /// Ticks, of which QEMU makes about one an instruction: several times what the handler takes.
-const PERIOD: u32 = 20_000;
+const PERIOD: u32 = 15_000;
 /// The period grows by up to so many ticks, in steps that share no factor with it.
 const SPREAD: u32 = 10_007;
 const STEP: u32 = 397;
