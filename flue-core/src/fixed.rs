@@ -5,7 +5,8 @@
 //! an image (unless the limits are not the default ones).
 
 use crate::PostOffice;
-use crate::arena::{Arena, MOST_SLOTS, Segment, Slot};
+use crate::arena::{Arena, Segment, Slot};
+use crate::bits::WORD;
 use crate::cap::entry::Entry;
 use crate::cap::slot::TableSlot;
 use crate::group::Group;
@@ -41,7 +42,8 @@ const _: () = assert!(crate::sync::MODEL || size_of::<Segment<Node>>() <= crate:
 
 impl<T: Slot, const N: usize> Slots<T, N> {
     const fn new() -> Self {
-        const { assert!(N <= MOST_SLOTS, "more than a static post office can have of one kind") };
+        // Builds with narrow words are given what they cannot name, and leave it.
+        const { assert!(N <= T::NAMES || WORD < usize::BITS, "more than words can name") };
         Self {
             slots: UnsafeCell::new([const { MaybeUninit::uninit() }; N]),
             first: UnsafeCell::new(MaybeUninit::uninit()),
@@ -76,8 +78,8 @@ impl<T: Slot, const N: usize> Slots<T, N> {
 /// - `ROUTES` mailboxes and `TABLES` tables, as many as groups if not said;
 /// - `MONITORS`, `LINKS`, and `WAITERS` for senders that wait for room.
 ///
-/// Of each kind there can be 65,504 at most, with 32-bit words 32,752; more do not
-/// compile.
+/// What words cannot name does not compile: with 32 bits, more than 16,383
+/// messages, and more than 8,190 monitors, links, or entries of a table.
 ///
 /// ```
 /// use flue_core::{MailboxLimits, Permissions, Signal, StaticPostOffice};

@@ -54,10 +54,8 @@ const PAGES: usize = if crate::sync::MODEL {
 /// Whether all arenas are fixed: then their headers lie in one piece.
 const IS_ONE_PIECE: bool = !cfg!(feature = "alloc") && !crate::sync::MODEL;
 
-/// Slots that an arena may have. Without an allocator: 65,504 with 64-bit words,
-/// 32,752 with 32-bit ones.
-pub(crate) const MOST_SLOTS: usize =
-    if IS_ONE_PIECE { 2047 * SLOTS } else { ((1 << PAGES) - 1) * SLOTS };
+/// Slots that the pages cover.
+const MOST_SLOTS: usize = if IS_ONE_PIECE { usize::MAX } else { ((1 << PAGES) - 1) * SLOTS };
 
 /// Segments that a claim looks at before it rather adds one.
 const PATIENCE: usize = 16;
