@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs all tests of the workspace's default members under AddressSanitizer and
-# LeakSanitizer, which must report nothing; and two planted faults (ci/asan),
-# which must be reported.
+# Runs all tests of the workspace's default members under AddressSanitizer, which
+# must report nothing; and a planted fault (ci/asan), which must be reported. That
+# nothing leaks is counted by tests: some of these forget things on purpose.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=$(rustc -vV | sed -n 's/^host: //p')
@@ -12,7 +12,7 @@ fi
 # The sanitizer comes with every toolchain, but is not stable.
 export RUSTC_BOOTSTRAP=1
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/asan"
-export ASAN_OPTIONS="detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
+export ASAN_OPTIONS="detect_leaks=0:detect_stack_use_after_return=1:strict_string_checks=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
 mkdir -p "$CARGO_TARGET_DIR"
 
 control() { # file, what must be said
@@ -26,9 +26,10 @@ control() { # file, what must be said
     echo "control $1: reported"
 }
 control use_after_free 'ERROR: AddressSanitizer: heap-use-after-free'
-control leak 'ERROR: LeakSanitizer: detected memory leaks'
 
-# The allocator that counts what a test needs counts the sanitizer's, too: those
-# tests look at memory in the ordinary run.
-RUSTFLAGS="${RUSTFLAGS:-} -Zsanitizer=address" cargo test --target "$target" --tests --no-fail-fast
-echo 'no report under AddressSanitizer and LeakSanitizer'
+# Under a sanitizer the collector works at another rhythm, of its own accord: what
+# counts its steps, and what it retires, looks at the ordinary build.
+export CARGO_BUILD_TARGET=$target
+RUSTFLAGS="${RUSTFLAGS:-} -Zsanitizer=address" cargo test --tests --no-fail-fast -- \
+    --skip steps_are_as_documented --skip ends_retire_nothing
+echo 'no report under AddressSanitizer'

@@ -67,7 +67,8 @@ impl Wake for Wakes {
 /// The program of an example, as it is now: `cargo test --test ..` builds no
 /// examples.
 pub fn example(name: &str) -> PathBuf {
-    // `target/PROFILE/deps/TEST` and `target/PROFILE/examples/NAME`.
+    // `target/PROFILE/deps/TEST` and `target/PROFILE/examples/NAME`; with a target
+    // that was chosen, `target/TRIPLE/PROFILE/..`.
     let test = env::current_exe().unwrap();
     let directory = test.ancestors().nth(2).unwrap();
     let profile = match directory.file_name().and_then(|name| name.to_str()) {
@@ -75,12 +76,14 @@ pub fn example(name: &str) -> PathBuf {
         Some(profile) => profile,
         None => panic!("no profile: {}", directory.display()),
     };
+    let target =
+        directory.ancestors().nth(if env::var_os("CARGO_BUILD_TARGET").is_some() { 2 } else { 1 });
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--profile", profile, "--example", name])
         .arg("--manifest-path")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
         .arg("--target-dir")
-        .arg(directory.parent().unwrap())
+        .arg(target.unwrap())
         .status()
         .unwrap();
     assert!(built.success(), "{name} does not build");
