@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The end of what words can count: slots with no life left, and names that are all in use. At the real widths by
-# starting near the end (flue_aged), and in words so narrow that they end soon; unit tests of the words included.
+# starting near the end (flue_aged), and in words so narrow that they end soon.
 #   ci/exhaustion.sh
 # The flags are for this workspace's crates alone, so what they need is built once.
 set -euo pipefail
