@@ -10,9 +10,11 @@ use crate::bits::WORD;
 use crate::cap::entry::Entry;
 use crate::cap::slot::TableSlot;
 use crate::group::Group;
+use crate::index::MOST_RECORDS;
 use crate::limits::Limits;
 use crate::link::Link;
 use crate::mailbox::channel::Channel;
+use crate::mailbox::head::MOST_ELEMENTS;
 use crate::mailbox::node::Node;
 use crate::mailbox::waiters::Waiter;
 use crate::monitor::Monitor;
@@ -169,6 +171,12 @@ impl<
         /// A table's own handles are half of `HANDLES` if the limit is above that.
         #[must_use]
         pub const fn with_limits(limits: Limits) -> Self {
+            const {
+                // With 64-bit words, more than there can be slots.
+                let is_nameable = MESSAGES <= MOST_ELEMENTS
+                    && (MONITORS <= MOST_RECORDS && LINKS <= MOST_RECORDS && HANDLES <= MOST_RECORDS);
+                assert!(usize::BITS == 64 || is_nameable, "more than a 32-bit word can name");
+            }
             Self {
                 office: UnsafeCell::new(MaybeUninit::uninit()),
                 difference: limits.difference(),

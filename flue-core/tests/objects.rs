@@ -507,8 +507,11 @@ fn sources() -> Vec<(String, String)> {
 fn fields(text: &str) -> Vec<(String, String, Vec<String>)> {
     let mut all = Vec::new();
     for line in text.lines() {
-        let Some((name, made)) =
-            line.trim().strip_prefix("const ").and_then(|l| l.split_once(": Field = Field::"))
+        let Some((name, made)) = line
+            .trim()
+            .trim_start_matches("pub(super) ")
+            .strip_prefix("const ")
+            .and_then(|l| l.split_once(": Field = Field::"))
         else {
             continue;
         };
