@@ -20,8 +20,10 @@ pub struct Limits {
     pub groups: u32,
     /// Tables in the office.
     pub tables: u32,
-    /// Message buffers in the office: queued, being received, or kept at hand by
-    /// a table that sends or a mailbox that receives.
+    /// Message buffers in the office: queued, being received, or kept at hand. A
+    /// mailbox keeps the last message's until the next; of 4,096 and more, also a
+    /// table that sends and a mailbox that receives up to 32 each, which it gives
+    /// back when it finds nothing to receive and more than half are in use.
     pub messages: u32,
     /// Routes of one group.
     pub routes_per_group: u32,

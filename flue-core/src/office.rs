@@ -55,6 +55,9 @@ pub struct Office {
 /// Slots that a growing arena may claim where nothing else limits it.
 const MANY: usize = if crate::bits::WORD >= 64 { 1 << 30 } else { 1 << 20 };
 
+/// Below so many message buffers, nobody keeps any.
+const FEW_MESSAGES: u32 = 4096;
+
 const fn least(a: usize, b: usize) -> usize {
     if a < b { a } else { b }
 }
@@ -104,6 +107,12 @@ impl Office {
     #[inline(always)]
     pub(crate) fn is_fixed(&self) -> bool {
         cfg!(not(feature = "alloc")) || self.is_fixed
+    }
+
+    /// Whether buffers are too few for some to be kept at hand, where others miss them.
+    #[inline(always)]
+    pub(crate) fn is_thrifty(&self) -> bool {
+        self.is_fixed() || self.limits.messages < FEW_MESSAGES
     }
 
     /// A life of which `NEVER` is the generation for ever: that of `NOWHERE`.

@@ -45,6 +45,7 @@ twins! {
     // monitor
     MonitorUnfenced,
     MonitorUnchecked,
+    DownUnconfirmed,
     CloseUnfenced,
     // wake
     BusyDespiteCallers,

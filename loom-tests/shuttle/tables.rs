@@ -101,6 +101,8 @@ pub enum Progress {
     Begun,
     /// What it named, or asks for.
     Found(spec::Capability),
+    /// The guard, and how many handles it has given up.
+    Dismantled(spec::Guard, usize),
 }
 
 /// What can be told of the two apart: the specification's own numbers depend on the order.
@@ -215,7 +217,7 @@ impl Object for Tables {
                         let given = next.spec.insert(0, weaker);
                         next.given(answer, given)
                     }
-                    (Progress::Begun, found) => match found.and_then(|one| one.demote(to)) {
+                    (_, found) => match found.and_then(|one| one.demote(to)) {
                         Ok(weaker) => return then(next, Some(Progress::Found(weaker))),
                         Err(refused) => answer == Err(refused),
                     },
@@ -229,7 +231,7 @@ impl Object for Tables {
                     let second = self.spec.look_up(0, self.model(b));
                     second.map(|second| second.route == first.route) == answer
                 }
-                Progress::Begun => match self.spec.look_up(0, self.model(a)) {
+                _ => match self.spec.look_up(0, self.model(a)) {
                     Ok(first) => return then(next, Some(Progress::Found(first))),
                     Err(refused) => answer == Err(refused),
                 },
@@ -263,15 +265,30 @@ impl Object for Tables {
                 }
                 _ => false,
             },
+            // One handle after the other, as the guard gives them up.
             Call::Take { answer } => {
-                let guard = next.guards.remove(0);
-                let taken: Vec<_> =
-                    answer.iter().map_while(|_| next.spec.take_handle(guard)).collect();
-                next.spec.drop_guard(guard);
-                next.bind_all(answer, &taken)
+                let (guard, count) = next.dismantled(under_way.progress(number));
+                let taken = next.spec.take_handle(guard);
+                match (answer.get(count), taken) {
+                    (Some(&raw), Some(handle)) => {
+                        if next.bind(raw, handle) {
+                            then(next, Some(Progress::Dismantled(guard, count + 1)));
+                        }
+                        return;
+                    }
+                    (None, None) => {
+                        next.spec.drop_guard(guard);
+                        true
+                    }
+                    _ => false,
+                }
             }
             Call::DropGuard => {
-                let guard = next.guards.remove(0);
+                let (guard, count) = next.dismantled(under_way.progress(number));
+                if let Some(handle) = next.spec.take_handle(guard) {
+                    let _ = next.spec.release(0, handle); // A sealed table has none.
+                    return then(next, Some(Progress::Dismantled(guard, count + 1)));
+                }
                 next.spec.drop_guard(guard);
                 true
             }
@@ -287,6 +304,14 @@ impl Object for Tables {
 }
 
 impl Tables {
+    /// The guard that is being dropped or taken apart, and how many handles it has given up.
+    fn dismantled(&mut self, progress: &Progress) -> (spec::Guard, usize) {
+        match *progress {
+            Progress::Dismantled(guard, count) => (guard, count),
+            _ => (self.guards.remove(0), 0),
+        }
+    }
+
     /// Messages are sent in the order in which they are received; others after them.
     fn is_in_order(&mut self, world: &World, message: u8) -> bool {
         match world.received.get(self.sent) {

@@ -203,3 +203,27 @@ model! {
         assert_eq!(office.stats().monitors, 0, "left over");
     }
 }
+
+model! {
+    /// Rules K6 and R3: a mailbox that watches itself receives while its group is
+    /// killed. It is not told of its own death: it looks whether it lives after it
+    /// found the down, which its killer queued after its step.
+    fn receive_races_kill_of_the_observer() {
+        let office = office();
+        let (mut observer, watched, _table) = pair(&office);
+        monitor(&observer, &observer);
+        let killer = thread::spawn({
+            let group = observer.group().clone();
+            move || group.kill()
+        });
+        match observer.try_recv() {
+            Ok(_) => panic!("told of its own death"),
+            Err(refused) => assert!(matches!(refused, TryRecvError::Empty | TryRecvError::Dead)),
+        }
+        killer.join().unwrap();
+        assert_eq!(observer.try_recv().unwrap_err(), TryRecvError::Dead);
+        drop((watched, observer));
+        assert_eq!(office.stats().monitors, 0, "left over");
+    }
+    twin fails_unconfirmed: DownUnconfirmed says "told of its own death";
+}

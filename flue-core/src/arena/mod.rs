@@ -174,6 +174,11 @@ impl<T: Slot> Arena<T> {
         self.live.load(Relaxed)
     }
 
+    /// Whether more than half of the slots are claimed.
+    pub(crate) fn is_scarce(&self) -> bool {
+        self.live() > self.limit.load(Relaxed) / 2
+    }
+
     /// Above every index that was ever claimed.
     pub(crate) fn span(&self) -> usize {
         self.span.load(Acquire) * SLOTS

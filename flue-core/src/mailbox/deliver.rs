@@ -134,7 +134,7 @@ impl Office {
     #[cold]
     #[inline(never)]
     fn restock(&self, view: View<'_>) -> Result<u32, Exhausted> {
-        let want = if self.is_fixed() { 1 } else { view.slot().magazine.appetite() };
+        let want = if self.is_thrifty() { 1 } else { view.slot().magazine.appetite() };
         let mut nodes = self.nodes.claim_some(want)?;
         let first = nodes.next().ok_or(Exhausted::Limit)?;
         if nodes.mask() != 0 {
@@ -147,7 +147,7 @@ impl Office {
     /// the same segment.
     pub(crate) fn return_nodes(&self, view: View<'_>, nodes: Claim) {
         #[cfg(feature = "alloc")]
-        if !self.is_fixed() && view.slot().magazine.fill(nodes) {
+        if !self.is_thrifty() && view.slot().magazine.fill(nodes) {
             return;
         }
         let _ = view;

@@ -109,14 +109,22 @@ impl Magazine {
 /// Nodes to be given back together, by segment: its owner's alone.
 pub(crate) struct Spare {
     runs: [Claim; RUNS],
-    count: usize,
+    count: u32,
+    /// As many are given back together.
+    batch: u32,
 }
 
 const RUNS: usize = if cfg!(feature = "alloc") { 4 } else { 1 };
 
 impl Spare {
-    pub(crate) const fn new() -> Self {
-        Self { runs: [const { Claim::none() }; RUNS], count: 0 }
+    /// For a receiver that keeps none, if `is_thrifty`.
+    pub(crate) const fn new(is_thrifty: bool) -> Self {
+        let batch = if is_thrifty { 1 } else { BATCH as u32 };
+        Self { runs: [const { Claim::none() }; RUNS], count: 0, batch }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     /// Adds a node. What it returns is to be given back now.
@@ -125,7 +133,7 @@ impl Spare {
     pub(crate) fn keep(&mut self, node: u32) -> Option<Claim> {
         self.count += 1;
         let [first, ..] = &mut self.runs;
-        if first.try_extend(node) && self.count < BATCH {
+        if first.try_extend(node) && self.count < self.batch {
             return None;
         }
         self.keep_slowly(node)
@@ -143,7 +151,7 @@ impl Spare {
         });
         // The one that grows is the one that is looked at first.
         self.runs.swap(0, at.unwrap_or(0));
-        if out.is_none() && self.count >= BATCH { self.take() } else { out }
+        if out.is_none() && self.count >= self.batch { self.take() } else { out }
     }
 
     /// Takes the largest run out.
@@ -153,7 +161,7 @@ impl Spare {
         }
         let largest = self.runs.iter_mut().max_by_key(|run| run.mask().count_ones())?;
         let run = core::mem::replace(largest, Claim::none());
-        self.count = self.count.saturating_sub(run.mask().count_ones() as usize);
+        self.count = self.count.saturating_sub(run.mask().count_ones());
         (run.mask() != 0).then_some(run)
     }
 }
@@ -182,7 +190,7 @@ mod tests {
 
     #[test]
     fn spare_nodes_are_kept_apart_by_segment_and_none_is_lost() {
-        let mut spare = Spare::new();
+        let mut spare = Spare::new(false);
         let mut out = alloc::vec::Vec::new();
         let nodes: alloc::vec::Vec<u32> = (0..200).map(|n| (n * 37) % 6 * 32 + n % 32).collect();
         let mut unique: alloc::collections::BTreeSet<u32> = Default::default();

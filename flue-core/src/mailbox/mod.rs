@@ -177,7 +177,7 @@ impl Mailbox {
             has_lent: false,
             lent: None,
             handles: heapless::Vec::new(),
-            spare: Spare::new(),
+            spare: Spare::new(office.is_thrifty()),
             asleep: false,
             monitors: Cell::new(0),
             numbered: Cell::new(0),

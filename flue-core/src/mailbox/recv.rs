@@ -89,6 +89,11 @@ impl Mailbox {
                     return Ok(Signal::Message(self.lend(element, node, envelope)));
                 }
                 Some(What::Down(index)) => {
+                    // It may be of the death that killed this mailbox: its killer took that
+                    // step before it queued the down, so now it is seen (rule R3).
+                    if self.group.is_dead() && !twin::is(Twin::DownUnconfirmed) {
+                        return Err(TryRecvError::Dead);
+                    }
                     if self.take_down(element, index) {
                         return Ok(Signal::Down(Down::new(self)));
                     }
@@ -120,9 +125,13 @@ impl Mailbox {
     }
 
     /// Nothing is here and yet a sender waits: who was woken for the room has
-    /// not come, so the next in the line is (rule S6).
+    /// not come, so the next in the line is (rule S6). And who has no work needs
+    /// no buffers that others miss.
     #[inline(always)]
-    fn pass_over(&self) {
+    fn pass_over(&mut self) {
+        if !self.spare.is_empty() && self.post_office().nodes.is_scarce() {
+            self.return_spare();
+        }
         if self.channel().received.has_waiting() {
             self.post_office().wake_sender(self.address);
         }
@@ -557,6 +566,15 @@ impl Mailbox {
         }
         if let Some(nodes) = self.spare.keep(node) {
             self.post_office().return_nodes(self.table.view(), nodes);
+        }
+    }
+
+    /// Gives spare nodes back to all.
+    #[cold]
+    #[inline(never)]
+    fn return_spare(&mut self) {
+        while let Some(nodes) = self.spare.take() {
+            self.post_office().nodes.give_back_claim(nodes);
         }
     }
 

@@ -1,0 +1,68 @@
+//! Rules S1 and Q1: message buffers that are in nobody's queue are there for everybody.
+#![cfg(feature = "std")]
+
+mod common;
+
+use common::*;
+use flue_core::{Limits, Permissions, PostOffice, SendError, StaticPostOffice};
+
+fn with_buffers(messages: u32) -> PostOffice {
+    let mut all = Limits::default();
+    all.messages = messages;
+    PostOffice::with_limits(all)
+}
+
+fn fixed() -> PostOffice {
+    static OFFICE: StaticPostOffice<2, 4, 4> = StaticPostOffice::new();
+    OFFICE.office()
+}
+
+/// Rule S1: where there are few, a receiver that never waits gives each back, so that no send
+/// is `Full` but for messages that wait.
+#[test]
+fn few_come_back_at_once() {
+    for office in [with_buffers(4), fixed()] {
+        let mut both = [(); 2].map(|()| process_with(&office, limits(4, 0, 0)));
+        let to = both.each_ref().map(|process| process.mailbox.export(Permissions::SEND).unwrap());
+        for round in 0..1000_u32 {
+            for (process, to) in both.iter_mut().zip(to) {
+                process.table.send(to, &round.to_le_bytes(), &[]).unwrap();
+                assert_eq!(data(&mut process.mailbox), round.to_le_bytes());
+            }
+        }
+        // Each mailbox has the last message's buffer; two are left.
+        both[0].table.send(to[0], b"1", &[]).unwrap();
+        both[0].table.send(to[0], b"2", &[]).unwrap();
+        assert_eq!(both[0].table.send(to[0], b"3", &[]), Err(SendError::Full));
+        assert_eq!(both[1].table.send(to[1], b"3", &[]), Err(SendError::Full));
+    }
+}
+
+/// Rule Q1: where there are many, receivers keep some at hand; who finds nothing to receive
+/// gives them back as soon as they are scarce.
+#[test]
+fn many_come_back_when_they_are_scarce() {
+    const BUFFERS: u32 = 4096;
+    let office = with_buffers(BUFFERS);
+    let mut all: Vec<_> = (0..128).map(|_| process_with(&office, limits(100, 0, 0))).collect();
+    for process in &mut all {
+        let to = process.mailbox.capability(Permissions::SEND);
+        for number in 0..31_u8 {
+            to.send(&[number], &[]).unwrap();
+        }
+        for number in 0..31_u8 {
+            assert_eq!(data(&mut process.mailbox), [number]);
+        }
+        assert_empty(&mut process.mailbox);
+    }
+    all.iter_mut().for_each(|process| assert_empty(&mut process.mailbox));
+    let one = process_with(&office, limits(BUFFERS, 0, 0));
+    let to = one.mailbox.capability(Permissions::SEND);
+    // The others have no more than half of them, and theirs of the last message.
+    let sent = (0..BUFFERS).take_while(|_| to.send(b"", &[]).is_ok()).count() as u32;
+    assert!(sent >= BUFFERS / 2 - 128, "{sent}");
+    // While they look for work they give back what they have.
+    all.iter_mut().for_each(|process| assert_empty(&mut process.mailbox));
+    let more = (0..BUFFERS).take_while(|_| to.send(b"", &[]).is_ok()).count() as u32;
+    assert_eq!(sent + more, BUFFERS - 128);
+}
