@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Fuzzes flue-core against the executable specification: each target for so many
-# seconds, two at a time, from the inputs kept in fuzz/corpus:
+# seconds, two at a time, from the inputs kept in fuzz/corpus/TARGET.tar.gz:
 #
 #   ci/fuzz.sh [SECONDS] [TARGET]...    (60, all)
 #
 # Under AddressSanitizer, but for `schedule`. New inputs are not kept, but with
-#   KEEP=1 ci/fuzz.sh ...    which minimises what was found into fuzz/corpus.
+#   KEEP=1 ci/fuzz.sh ...    which keeps what reaches something that the others do not.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
@@ -34,26 +34,27 @@ done
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+pack() { tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C "$1" -czf "$2" .; }
 one() { # target
-    local log=$scratch/$1.log binary status=0
+    local log=$scratch/$1.log binary status=0 kept=fuzz/corpus/$1.tar.gz
     binary=$(directory "$1")/$triple/release/$1
-    mkdir -p "$scratch/$1" "fuzz/artifacts/$1" "fuzz/corpus/$1"
-    "$binary" "$scratch/$1" "fuzz/corpus/$1" -max_total_time="$seconds" -max_len=1024 -timeout=30 \
+    mkdir -p "$scratch/$1.found" "$scratch/$1.corpus" "fuzz/artifacts/$1"
+    [ ! -e "$kept" ] || tar -C "$scratch/$1.corpus" -xzf "$kept"
+    "$binary" "$scratch/$1.found" "$scratch/$1.corpus" -max_total_time="$seconds" -max_len=1024 -timeout=30 \
         -artifact_prefix="fuzz/artifacts/$1/" -print_final_stats=1 >"$log" 2>&1 || status=$?
     if [ "$status" -ne 0 ]; then
         tail -n 100 "$log" >&2
         echo "fuzz $1: FAILED; what does it is in fuzz/artifacts/$1, FLUE_TRACE=1 shows it" >&2
         return 1
     fi
-    printf 'fuzz %-8s %s runs, %s\n' "$1" "$(sed -n 's/.*number_of_executed_units: //p' "$log")" \
-        "$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1)"
+    printf 'fuzz %-8s %s runs, %s, from %s inputs\n' "$1" "$(sed -n 's/.*number_of_executed_units: //p' "$log")" \
+        "$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1)" "$(find "$scratch/$1.corpus" -type f | wc -l)"
     if [ -n "${KEEP:-}" ]; then
         mkdir "$scratch/$1.kept"
-        "$binary" -merge=1 -max_len=1024 "$scratch/$1.kept" "fuzz/corpus/$1" "$scratch/$1" >"$log" 2>&1
-        rm -rf "fuzz/corpus/$1"
-        mv "$scratch/$1.kept" "fuzz/corpus/$1"
+        "$binary" -merge=1 -max_len=1024 "$scratch/$1.kept" "$scratch/$1.corpus" "$scratch/$1.found" >"$log" 2>&1
+        pack "$scratch/$1.kept" "$kept"
     fi
 }
-export -f one directory
+export -f one pack directory
 export scratch seconds target_dir triple KEEP=${KEEP:-}
 printf '%s\n' "${all[@]}" | xargs -n 1 -P "${JOBS:-2}" bash -c 'one "$1"' one

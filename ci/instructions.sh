@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly BASELINE=benches/instructions.baseline TOLERANCE=2 FEW=1000 MANY=2000
+readonly BASELINE=benches/instructions.baseline TOLERANCE=2 FEW=12800 MANY=15300
 
 case ${1:-} in
     --install)
