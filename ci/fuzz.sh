@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fuzzes flue-core against the executable specification: each target for so many
-# seconds, two at a time, from the inputs kept in fuzz/corpus/TARGET.tar.gz:
+# seconds, two at a time, from the inputs kept in fuzz/corpus:
 #
 #   ci/fuzz.sh [SECONDS] [TARGET]...    (60, all)
 #
@@ -34,12 +34,12 @@ done
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-pack() { tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C "$1" -czf "$2" .; }
+pack() { tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C "$1" -cz . | base64 -w 100 >"$2"; }
 one() { # target
-    local log=$scratch/$1.log binary status=0 kept=fuzz/corpus/$1.tar.gz
+    local log=$scratch/$1.log binary status=0 kept=fuzz/corpus/$1.tar.gz.base64
     binary=$(directory "$1")/$triple/release/$1
     mkdir -p "$scratch/$1.found" "$scratch/$1.corpus" "fuzz/artifacts/$1"
-    [ ! -e "$kept" ] || tar -C "$scratch/$1.corpus" -xzf "$kept"
+    [ ! -e "$kept" ] || base64 -d "$kept" | tar -C "$scratch/$1.corpus" -xz
     "$binary" "$scratch/$1.found" "$scratch/$1.corpus" -max_total_time="$seconds" -max_len=1024 -timeout=30 \
         -artifact_prefix="fuzz/artifacts/$1/" -print_final_stats=1 >"$log" 2>&1 || status=$?
     if [ "$status" -ne 0 ]; then
