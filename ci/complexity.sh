@@ -5,4 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export FLUE_OBJECTS="${1:-1000000}"
+if [ "$(uname -sm)" != 'Linux x86_64' ]; then
+    echo 'complexity: needs Linux on x86-64, for the trap flag' >&2
+    exit 1
+fi
 exec cargo test --release -p flue-core --features std --test complexity -- --ignored --test-threads=1 --nocapture

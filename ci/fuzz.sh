@@ -57,4 +57,4 @@ one() { # target
 }
 export -f one pack directory
 export scratch seconds target_dir triple KEEP=${KEEP:-}
-printf '%s\n' "${all[@]}" | xargs -n 1 -P "${JOBS:-2}" bash -c 'one "$1"' one
+printf '%s\n' "${all[@]}" | xargs -n 1 -P "${JOBS:-2}" bash -eo pipefail -c 'one "$1"' one

@@ -20,7 +20,7 @@ run_one() {
     local log
     log=$scratch/$(tr -c 'a-z0-9_\n' - <<<"$2-$RANDOM$RANDOM").log
     if "$1" --exact "$2" --nocapture >"$log" 2>&1; then
-        grep -hE '^ *(model|twin) ' "$log" | tail -n 1
+        grep -hoE '(model|twin) [a-z_:]+: .*' "$log" | tail -n 1
     else
         printf 'FAILED %s %s\n' "$1" "$2"
         tail -n 30 "$log" | sed 's/^/    /'
@@ -36,18 +36,22 @@ run() {
     export CARGO_TARGET_DIR=$target/loom-$called
     binaries=$(RUSTFLAGS="$flags" cargo test --release --quiet -p loom-tests --no-run --message-format json "$@" |
         sed -n 's/.*"kind":\["test"\].*"executable":"\([^"]*\)".*/\1/p')
+    [ -n "$binaries" ] || { echo "$called: nothing was built" >&2 && exit 1; }
     for binary in $binaries; do
-        "$binary" --list --format terse | sed -n "s/: test$//p" | grep -E -- "$pick" | sed "s|^|$binary |" || true
+        "$binary" --list --format terse >"$scratch/list"
+        sed -n "s/: test$//p" "$scratch/list" | { grep -E -- "$pick" || true; } | sed "s|^|$binary |"
     done >"$scratch/tests"
+    [ -s "$scratch/tests" ] || { echo "$called: no models" >&2 && exit 1; }
     [ ${#names[@]} -eq 0 ] || grep -F "$(printf '%s\n' "${names[@]}")" "$scratch/tests" >"$scratch/some" || true
     [ ${#names[@]} -eq 0 ] || mv "$scratch/some" "$scratch/tests"
     xargs -r -P "$(nproc)" -L 1 bash -c 'run_one "$0" "$1"' <"$scratch/tests" | tee "$scratch/said" | sed "s/^ */$called: /"
     awk -v called="$called" -v seconds=$((SECONDS - started)) -v tests="$(wc -l <"$scratch/tests")" '
-        / *model / { models++; for (i = 1; i < NF; i++) if ($(i + 1) == "executions") executions += $i; if (/NOT ALL/) unfinished++ }
-        / *twin / { twins++ }
+        /^model / { models++; for (i = 1; i < NF; i++) if ($(i + 1) == "executions") executions += $i; if (/NOT ALL/) unfinished++ }
+        /^twin / { twins++ }
+        /^FAILED / { failed++ }
         END {
             printf "%s: %d models, %d executions, %d unfinished; %d twins rejected; %d s\n", called, models, executions, unfinished, twins, seconds
-            if (models + twins != tests) { printf "%s: %d failed\n", called, tests - models - twins; exit 1 }
+            if (failed || models + twins != tests) { printf "%s: %d failed\n", called, tests - models - twins }
         }' "$scratch/said" | tee -a "$scratch/summary"
     ! grep -q ' failed$' "$scratch/summary"
 }

@@ -10,11 +10,9 @@ use crate::bits::WORD;
 use crate::cap::entry::Entry;
 use crate::cap::slot::TableSlot;
 use crate::group::Group;
-use crate::index::MOST_RECORDS;
 use crate::limits::Limits;
 use crate::link::Link;
 use crate::mailbox::channel::Channel;
-use crate::mailbox::head::MOST_ELEMENTS;
 use crate::mailbox::node::Node;
 use crate::mailbox::waiters::Waiter;
 use crate::monitor::Monitor;
@@ -26,7 +24,7 @@ use crate::sync::atomic::{
 };
 use core::cell::UnsafeCell;
 use core::fmt;
-use core::mem::MaybeUninit;
+use core::mem::{MaybeUninit, offset_of};
 
 /// `N` slots, and room for the headers of their segments: a byte for each slot
 /// is more than enough for all but the first, which is beside.
@@ -34,13 +32,18 @@ use core::mem::MaybeUninit;
 struct Slots<T: Slot, const N: usize> {
     slots: UnsafeCell<[MaybeUninit<T>; N]>,
     first: UnsafeCell<MaybeUninit<Segment<T>>>,
-    #[cfg(not(all(loom, feature = "loom")))]
+    #[cfg(not(any(all(loom, feature = "loom"), flue_word = "16")))]
     headers: UnsafeCell<[MaybeUninit<u8>; N]>,
-    #[cfg(all(loom, feature = "loom"))] // The model checker's atomics are larger.
+    // The model checker's atomics are larger, and segments of narrow words smaller.
+    #[cfg(any(all(loom, feature = "loom"), flue_word = "16"))]
     headers: UnsafeCell<[MaybeUninit<Segment<T>>; N]>,
 }
 
-const _: () = assert!(crate::sync::MODEL || size_of::<Segment<Node>>() <= crate::arena::SLOTS * 2);
+const _: () = assert!(
+    crate::sync::MODEL
+        || cfg!(flue_word = "16")
+        || size_of::<Segment<Node>>() <= crate::arena::SLOTS
+);
 
 impl<T: Slot, const N: usize> Slots<T, N> {
     const fn new() -> Self {
@@ -64,7 +67,9 @@ impl<T: Slot, const N: usize> Slots<T, N> {
             // SAFETY: within the array, which nobody else looks at yet.
             unsafe { slots.add(at).write(T::vacant()) };
         }
-        let headers = self.first.get().cast::<Segment<T>>();
+        // From `first` on into `headers`, so a pointer to both.
+        let first = core::ptr::from_ref(self).cast::<u8>().wrapping_add(offset_of!(Self, first));
+        let headers = first.cast_mut().cast::<Segment<T>>();
         // SAFETY: the caller's promises; the headers are for this arena alone.
         unsafe { arena.wire(headers, slots, N) };
     }
@@ -81,7 +86,7 @@ impl<T: Slot, const N: usize> Slots<T, N> {
 /// - `MONITORS`, `LINKS`, and `WAITERS` for senders that wait for room.
 ///
 /// What words cannot name does not compile: with 32 bits, more than 16,383
-/// messages, and more than 8,190 monitors, links, or entries of a table.
+/// messages, 8,190 monitors or links, or 8,186 entries of a table.
 ///
 /// ```
 /// use flue_core::{MailboxLimits, Permissions, Signal, StaticPostOffice};
@@ -171,12 +176,6 @@ impl<
         /// A table's own handles are half of `HANDLES` if the limit is above that.
         #[must_use]
         pub const fn with_limits(limits: Limits) -> Self {
-            const {
-                // With 64-bit words, more than there can be slots.
-                let is_nameable = MESSAGES <= MOST_ELEMENTS
-                    && (MONITORS <= MOST_RECORDS && LINKS <= MOST_RECORDS && HANDLES <= MOST_RECORDS);
-                assert!(usize::BITS == 64 || is_nameable, "more than a 32-bit word can name");
-            }
             Self {
                 office: UnsafeCell::new(MaybeUninit::uninit()),
                 difference: limits.difference(),

@@ -21,9 +21,10 @@ pub struct Limits {
     /// Tables in the office.
     pub tables: u32,
     /// Message buffers in the office: queued, being received, or kept at hand. A
-    /// mailbox keeps the last message's until the next; of 4,096 and more, also a
-    /// table that sends and a mailbox that receives up to 32 each, which it gives
-    /// back when it finds nothing to receive and more than half are in use.
+    /// mailbox keeps the last message's until the next. Of 4,096 and more, tables
+    /// that send and mailboxes that receive keep a few, up to 32 each, as long as
+    /// less than half of all are in use; a mailbox gives its own back when it finds
+    /// nothing to receive and there are more, and `reclaim` empties tables.
     pub messages: u32,
     /// Routes of one group.
     pub routes_per_group: u32,

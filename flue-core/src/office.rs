@@ -229,10 +229,14 @@ impl PostOffice {
     /// be refused: call it before memory is short.
     #[cfg(feature = "alloc")]
     pub fn reclaim(&self) {
+        if self.is_fixed() {
+            return; // Its memory is nobody else's.
+        }
         let pin = self.pin();
         self.tables.visit(&pin, |number, slot| {
             if slot.acquire() {
                 let table = Table::from_acquired(self, number, slot);
+                self.nodes.give_back_all(core::iter::from_fn(|| slot.magazine.take()));
                 table.slot().entries.reclaim(&pin);
             }
         });

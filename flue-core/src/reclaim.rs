@@ -83,9 +83,10 @@ mod backend {
     use core::ptr;
     use crossbeam_epoch::{Collector, Guard, LocalHandle};
 
-    /// Pins that one operation has at most at the same time: a send of many bytes has
-    /// one, and asks for another when the room has to be counted exactly.
-    const NESTED: usize = 2;
+    /// Pins that one operation has at the same time: a send of many bytes has one, and
+    /// asks for another when the room has to be counted exactly; with what another left
+    /// for it to take apart, one more.
+    const NESTED: usize = 3;
 
     /// Keeps what is retired from now on in place until it is dropped.
     pub(crate) struct Pin {

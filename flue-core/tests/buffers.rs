@@ -66,3 +66,51 @@ fn many_come_back_when_they_are_scarce() {
     let more = (0..BUFFERS).take_while(|_| to.send(b"", &[]).is_ok()).count() as u32;
     assert_eq!(sent + more, BUFFERS - 128);
 }
+
+/// Rule Q1: tables that sent and stopped keep some at hand, but no more than half of all; and
+/// `reclaim` empties their magazines.
+#[test]
+fn tables_leave_some_to_others() {
+    const BUFFERS: u32 = 4096;
+    let office = with_buffers(BUFFERS);
+    let mut sink = process_with(&office, limits(100, 0, 0));
+    let to = sink.mailbox.capability(Permissions::SEND);
+    let senders: Vec<_> = (0..300).map(|_| process_with(&office, limits(1, 0, 0))).collect();
+    for Process { table, .. } in &senders {
+        let to = table.insert(&to).unwrap();
+        for number in 0..64_u8 {
+            table.send(to, &[number], &[]).unwrap();
+        }
+        for number in 0..64_u8 {
+            assert_eq!(data(&mut sink.mailbox), [number]);
+        }
+    }
+    let one = process_with(&office, limits(BUFFERS, 0, 0));
+    let to = one.mailbox.export(Permissions::SEND).unwrap();
+    let fill = || (0..BUFFERS).take_while(|_| one.table.send(to, b"", &[]).is_ok()).count() as u32;
+    let sent = fill();
+    assert!(sent >= BUFFERS / 2 - 64, "{sent}");
+    assert_empty(&mut sink.mailbox);
+    office.reclaim();
+    // The last message's buffer is the sink's.
+    assert_eq!(sent + fill(), BUFFERS - 1);
+}
+
+/// Rule O1: a static post office has no memory to give back.
+#[test]
+fn reclaiming_a_static_office_changes_nothing() {
+    static OFFICE: StaticPostOffice<2, 0, 4> = StaticPostOffice::new();
+    let office = OFFICE.office();
+    let group = office.create_group().unwrap();
+    let table = office.create_table().unwrap();
+    let mut small = limits(4, 0, 0);
+    small.waiters = 0;
+    let mut mailbox = group.create_mailbox_with(&table, small).unwrap();
+    office.reclaim();
+    mailbox.capability(Permissions::SEND).send(b"still here", &[]).unwrap();
+    assert_eq!(data(&mut mailbox), b"still here");
+    office.reclaim();
+    drop((mailbox, table, group));
+    office.reclaim();
+    assert_eq!(office.stats(), flue_core::Stats::default());
+}

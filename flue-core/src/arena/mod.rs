@@ -257,7 +257,9 @@ impl<T: Slot> Arena<T> {
             return None;
         }
         // SAFETY: a page once set stays until the arena goes, and page k has
-        // 2^k headers, of which `place` never names one beyond.
+        // 2^k headers, of which `place` never names one beyond; what is in one
+        // piece has a header for every number below the span, and callers name
+        // those, or that of an index below `wired`.
         Some(unsafe { &*page.add(at) })
     }
 
@@ -498,7 +500,7 @@ mod grow {
         /// whose slots have no names.
         fn most_segments(&self) -> usize {
             let limit = self.limit.load(Relaxed);
-            (limit / SLOTS * 2 + 2).min((1 << PAGES) - 1).min(T::NAMES / SLOTS)
+            (limit / SLOTS * 2 + 3).min((1 << PAGES) - 1).min(T::NAMES / SLOTS)
         }
 
         /// Adds a segment, in place of the `hollow` one if there is one, and

@@ -134,7 +134,8 @@ impl Office {
     #[cold]
     #[inline(never)]
     fn restock(&self, view: View<'_>) -> Result<u32, Exhausted> {
-        let want = if self.is_thrifty() { 1 } else { view.slot().magazine.appetite() };
+        let is_scarce = self.is_thrifty() || self.nodes.is_scarce();
+        let want = if is_scarce { 1 } else { view.slot().magazine.appetite() };
         let mut nodes = self.nodes.claim_some(want)?;
         let first = nodes.next().ok_or(Exhausted::Limit)?;
         if nodes.mask() != 0 {
@@ -144,10 +145,10 @@ impl Office {
     }
 
     /// Gives nodes back: to a table's magazine, if that is empty or has others of
-    /// the same segment.
+    /// the same segment, and others do not miss them.
     pub(crate) fn return_nodes(&self, view: View<'_>, nodes: Claim) {
         #[cfg(feature = "alloc")]
-        if !self.is_thrifty() && view.slot().magazine.fill(nodes) {
+        if !self.is_thrifty() && !self.nodes.is_scarce() && view.slot().magazine.fill(nodes) {
             return;
         }
         let _ = view;

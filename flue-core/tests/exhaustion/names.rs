@@ -86,6 +86,7 @@ fn monitors() {
         });
         let most = if cfg!(flue_word = "16") { armed } else { RECORDS };
         assert_eq!((armed, refused.is_some()), (most, true));
+        assert!(armed > 0);
         assert!(matches!(refused, Some(TableError::LimitReached | TableError::Full)));
         for observer in &mut observers {
             let group = observer.group.clone();
