@@ -171,10 +171,12 @@ pub fn office() -> PostOffice {
     PostOffice::new()
 }
 
-/// Limits of a mailbox for so many messages.
+/// Limits of a mailbox for so many messages, a few of which share a table whatever
+/// the words are.
 #[must_use]
 pub fn room(messages: u32) -> MailboxLimits {
     let mut limits = MailboxLimits::default();
     limits.messages = messages;
+    limits.handles = 64;
     limits
 }

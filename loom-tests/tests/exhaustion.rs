@@ -186,8 +186,12 @@ model! {
             assert!(matches!(result, Ok(()) | Err(SendError::Full)), "{result:?}");
             sent += usize::from(result.is_ok());
         }
-        assert_eq!(sent, 1, "one buffer");
-        assert!(matches!(mailbox.try_recv(), Ok(Signal::Message(_))), "lost");
+        // Two, if the first message's buffer was given back between them.
+        assert!(sent > 0, "a buffer was free");
+        assert_eq!(mailbox.len(), sent);
+        for _ in 0..sent {
+            assert!(matches!(mailbox.try_recv(), Ok(Signal::Message(_))), "lost");
+        }
         // Asleep, it has none.
         assert!(mailbox.poll_ready(&mut Context::from_waker(Waker::noop())).is_pending());
         for message in [b"3", b"4"] {
