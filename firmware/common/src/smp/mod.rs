@@ -11,7 +11,7 @@
 mod deaths;
 
 use core::future::poll_fn;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use flue_core::{
     Capability, Handle, Permissions, PostOffice, SendError, SendWait, Signal, TryRecvError,
@@ -51,10 +51,10 @@ static MEMBERS: Directory = Directory::new();
 static VICTIMS: Directory = Directory::new();
 static BARRIER: Barrier = Barrier::new();
 /// Signals received, by all CPUs.
-static SIGNALS: AtomicU64 = AtomicU64::new(0);
+static SIGNALS: AtomicUsize = AtomicUsize::new(0);
 /// Bare memory for the ping-pong of phase 2, and its value when the game is over.
-const OVER: u64 = u64::MAX;
-static BALL: AtomicU64 = AtomicU64::new(0);
+const OVER: usize = usize::MAX;
+static BALL: AtomicUsize = AtomicUsize::new(0);
 /// Victims found dead, by all CPUs.
 static DEAD: AtomicUsize = AtomicUsize::new(0);
 
@@ -99,7 +99,7 @@ pub fn run(cpu: usize, nanoseconds: fn() -> u64) {
     member.exchange();
     meet();
     if cpu == 0 {
-        let signals = SIGNALS.load(Ordering::Relaxed);
+        let signals = SIGNALS.load(Ordering::Relaxed) as u64;
         let elapsed = nanoseconds() - start;
         println!(
             "exchange: {signals} signals in {} ms, {} ns a signal",
@@ -122,7 +122,7 @@ pub fn run(cpu: usize, nanoseconds: fn() -> u64) {
         OFFICE.with(|shared| *shared = None);
         let stats = office.stats();
         assert_eq!((stats.groups, stats.routes, stats.tables), (0, 0, 0));
-        let (signals, deaths) = (SIGNALS.load(Ordering::Relaxed), DEAD.load(Ordering::Relaxed));
+        let (signals, deaths) = (SIGNALS.load(Ordering::Relaxed) as u64, DEAD.load(Ordering::Relaxed));
         assert!(signals >= WANTED);
         println!(
             "{CPUS} cpus: {signals} signals received, {deaths} groups killed, nothing left behind"
@@ -151,7 +151,7 @@ fn volley(side: u64, nanoseconds: fn() -> u64) -> u64 {
         loop {
             match BALL.load(Ordering::Acquire) {
                 OVER => return best,
-                ball if ball == 2 * round + side => break,
+                ball if ball == (2 * round + side) as usize => break,
                 _ => relax(),
             }
         }
@@ -159,7 +159,7 @@ fn volley(side: u64, nanoseconds: fn() -> u64) -> u64 {
             BALL.store(OVER, Ordering::Release);
             return best;
         }
-        BALL.store(2 * round + side + 1, Ordering::Release);
+        BALL.store((2 * round + side + 1) as usize, Ordering::Release);
         if round > 0 {
             best = best.min(nanoseconds() - start);
         }
@@ -326,7 +326,7 @@ impl Member {
             }
         }
         // Relaxed: a total, read after a barrier.
-        SIGNALS.fetch_add(signals, Ordering::Relaxed);
+        SIGNALS.fetch_add(signals as usize, Ordering::Relaxed);
         signals > 0
     }
 
@@ -390,7 +390,7 @@ impl Member {
                     _ => unreachable!(),
                 }
             }
-            SIGNALS.fetch_add(WAITED * (CPUS as u64 - 1), Ordering::Relaxed);
+            SIGNALS.fetch_add(WAITED as usize * (CPUS - 1), Ordering::Relaxed);
             VICTIMS.clear(0);
         } else {
             meet();
