@@ -28,15 +28,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// The turns are shared out among this many post offices: each hashes under a secret of its own,
-/// which decides how far a search of a table goes.
-const OFFICES: u64 = 50;
-
 fn run(name: &str, turns: &str) -> Option<()> {
-    let turns: u64 = turns.parse().ok()?;
-    for _ in 0..OFFICES {
-        let row = rows().into_iter().find(|row| row.name == name)?;
-        row.into_window(FLUE)?(turns / OFFICES);
-    }
+    let turns = turns.parse().ok()?;
+    let row = rows().into_iter().find(|row| row.name == name)?;
+    row.into_window(FLUE)?(turns);
     Some(())
 }
