@@ -117,11 +117,11 @@ impl<'m> Message<'m> {
     /// ```
     pub fn take_handles(&mut self) -> impl Iterator<Item = Handle> {
         core::iter::from_fn(|| {
-            // The first goes last by steps: in order, and there are few.
-            for at in 1..self.mailbox.handles.len() {
-                self.mailbox.handles.swap(at - 1, at);
+            let mut handle = self.mailbox.handles.pop()?;
+            // Each moves one place ahead, and the first is left: in order, and there are few.
+            for place in self.mailbox.handles.iter_mut().rev() {
+                core::mem::swap(place, &mut handle);
             }
-            let handle = self.mailbox.handles.pop()?;
             self.mailbox.table().view().take(handle);
             Some(handle)
         })
