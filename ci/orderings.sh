@@ -27,7 +27,7 @@ models_for() { # file
         life.rs) echo group arena link monitor table ;;
         link.rs) echo link ;;
         mailbox/channel.rs) echo credit waiters head ;;
-        mailbox/deliver.rs | mailbox/parcel.rs | mailbox/recv.rs | mailbox/mod.rs) echo head credit wake monitor ;;
+        mailbox/deliver.rs | mailbox/parcel.rs | mailbox/recv.rs | mailbox/settle.rs | mailbox/mod.rs) echo head credit wake monitor ;;
         mailbox/head.rs) echo head monitor wake ;;
         mailbox/magazine.rs) echo arena head ;;
         mailbox/waiters.rs) echo waiters credit ;;

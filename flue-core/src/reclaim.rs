@@ -83,9 +83,9 @@ mod backend {
     use core::ptr;
     use crossbeam_epoch::{Collector, Guard, LocalHandle};
 
-    /// Pins that one operation has at the same time: a send of many bytes has one, and
-    /// asks for another when the room has to be counted exactly; with what another left
-    /// for it to take apart, one more.
+    /// The most pins that one operation has at the same time: a send of many bytes
+    /// has one, takes another to count the room exactly, and a third while it takes
+    /// apart what another thread has left to it.
     const NESTED: usize = 3;
 
     /// Keeps what is retired from now on in place until it is dropped.
@@ -205,11 +205,10 @@ mod backend {
         }
     }
 
-    // SAFETY: a participant's `LocalHandle` is used only by the context whose
-    // compare-and-swap set `borrowed`, until its release store clears it again
-    // (acquire/release pair in `borrow` and `Pin::drop`): one context at a time,
-    // each seeing the last one's writes, which is all that a handle without
-    // thread-locals asks of its owner. `next` is written before publication only.
+    // SAFETY: a participant's `LocalHandle` is used by one context at a time: from
+    // the compare-and-swap that sets `borrowed` (acquire, in `borrow`) until the store
+    // that clears it (release, in `Pin::drop`), so each sees the last one's writes.
+    // `next` is written before publication only.
     unsafe impl Sync for Participants {}
     // SAFETY: as above; the list owns its participants wherever it is.
     unsafe impl Send for Participants {}

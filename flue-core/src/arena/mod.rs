@@ -26,6 +26,8 @@
 //! back, so a claim that was counted in finds a slot; the limit is exact.
 //! Giving back is wait-free: one atomic step for each run of slots.
 
+#[cfg(feature = "alloc")]
+mod grow;
 mod segment;
 pub(crate) mod small;
 
@@ -264,34 +266,19 @@ impl<T: Slot> Arena<T> {
     }
 
     /// Counts up to `want` slots in; the count is a promise that they exist.
+    #[inline(always)] // For one, two comparisons less.
     fn reserve(&self, want: usize) -> Result<usize, Exhausted> {
-        let limit = self.limit.load(Relaxed);
-        let mut live = self.live.load(Relaxed);
-        loop {
-            let granted = want.min(limit.saturating_sub(live));
-            if granted == 0 {
-                return Err(Exhausted::Limit);
-            }
-            // AcqRel: pairs with the release in `forget`, so that slots given
-            // back before are seen free by who is counted in after.
-            match self.live.compare_exchange_weak(live, live + granted, AcqRel, Relaxed) {
-                Ok(_) => return Ok(granted),
-                Err(now) => live = now,
-            }
-        }
-    }
-
-    /// As `reserve`, for one: in fewer instructions.
-    fn reserve_one(&self) -> Result<(), Exhausted> {
         let limit = self.limit.load(Relaxed);
         let mut live = self.live.load(Relaxed);
         loop {
             if live >= limit {
                 return Err(Exhausted::Limit);
             }
-            // AcqRel: as in `reserve`.
-            match self.live.compare_exchange_weak(live, live + 1, AcqRel, Relaxed) {
-                Ok(_) => return Ok(()),
+            let granted = want.min(limit - live);
+            // AcqRel: pairs with the release in `forget`, so that slots given
+            // back before are seen free by who is counted in after.
+            match self.live.compare_exchange_weak(live, live + granted, AcqRel, Relaxed) {
+                Ok(_) => return Ok(granted),
                 Err(now) => live = now,
             }
         }
@@ -304,7 +291,7 @@ impl<T: Slot> Arena<T> {
     /// Claims one slot.
     #[cfg_attr(not(feature = "alloc"), inline(never))] // The same code for all that is in slots.
     pub(crate) fn claim(&self) -> Result<u32, Exhausted> {
-        self.reserve_one()?;
+        let granted = self.reserve(1)?;
         let cursor = self.cursor.load(Relaxed);
         let span = self.span.load(Acquire);
         let number = if cursor / SLOTS < span { cursor / SLOTS } else { 0 };
@@ -316,7 +303,7 @@ impl<T: Slot> Arena<T> {
             self.cursor.store(index + 1, Relaxed); // A hint.
             return Ok(index as u32);
         }
-        let claim = self.claim_counted(1)?;
+        let claim = self.claim_counted(granted)?;
         Ok(claim.base + claim.mask.trailing_zeros())
     }
 
@@ -487,153 +474,6 @@ enum Full {
 impl<T: Slot> Arena<T> {
     fn grow(&self, _hollow: Option<usize>, _want: usize) -> Result<Option<(usize, usize)>, Full> {
         Err(Full::Segments)
-    }
-}
-
-#[cfg(feature = "alloc")]
-mod grow {
-    use super::*;
-
-    impl<T: Slot> Arena<T> {
-        /// More than the limit needs, so that claims seldom search for the last
-        /// free slots, and a segment held by `reclaim` is not missed; but none
-        /// whose slots have no names.
-        fn most_segments(&self) -> usize {
-            let limit = self.limit.load(Relaxed);
-            (limit / SLOTS * 2 + 3).min((1 << PAGES) - 1).min(T::NAMES / SLOTS)
-        }
-
-        /// Adds a segment, in place of the `hollow` one if there is one, and
-        /// claims up to `want` of its slots. `None`: somebody else was first.
-        #[cold]
-        pub(super) fn grow(
-            &self,
-            hollow: Option<usize>,
-            want: usize,
-        ) -> Result<Option<(usize, usize)>, Full> {
-            if self.is_wired() {
-                return Err(Full::Segments);
-            }
-            let number = match hollow {
-                Some(number) => number,
-                None => self.open()?,
-            };
-            let Some(segment) = self.segment(number) else { return Ok(None) };
-            if number < T::NEAR && T::NEAR > 1 {
-                return Ok(None); // `open_near` has installed it.
-            }
-            match segment.install(want) {
-                Ok(mask) => Ok(mask.map(|mask| (number, mask))),
-                Err(memory::Refused) => Err(Full::Memory),
-            }
-        }
-
-        /// Opens the next segment number, and its page if that is new.
-        fn open(&self) -> Result<usize, Full> {
-            let span = self.span.load(Acquire);
-            if span >= self.most_segments() {
-                return Err(Full::Segments);
-            }
-            if span == 0 && T::NEAR > 1 {
-                self.open_near()?;
-            } else {
-                self.make_page(span)?;
-                // Whoever loses finds the winner's segment on its next look.
-                let _ = self.span.compare_exchange(span, span + 1, AcqRel, Acquire);
-            }
-            Ok(span)
-        }
-
-        /// Makes the page of header `number`, if it is not there.
-        fn make_page(&self, number: usize) -> Result<(), Full> {
-            let (page, _) = Self::place(number);
-            if self.pages[page].load(Acquire).is_null() {
-                let fresh = memory::allocate::<Segment<T>>(1 << page, Segment::hollow)
-                    .map_err(|memory::Refused| Full::Memory)?;
-                // Release pairs with the acquire loads of `segment` and `slot`.
-                let set =
-                    self.pages[page].compare_exchange(ptr::null_mut(), fresh, AcqRel, Acquire);
-                if set.is_err() {
-                    // SAFETY: allocated above, never published.
-                    unsafe { memory::free(fresh, 1 << page) };
-                }
-            }
-            Ok(())
-        }
-
-        /// Makes the near segments, all at once. Several threads may be here:
-        /// each step is taken by one of them, and none waits for another.
-        fn open_near(&self) -> Result<(), Full> {
-            for number in 0..T::NEAR {
-                self.make_page(number)?;
-            }
-            if self.near.load(Acquire).is_null() {
-                let fresh = memory::allocate(T::NEAR * SLOTS, T::vacant)
-                    .map_err(|memory::Refused| Full::Memory)?;
-                // Release pairs with every acquire of what is published below.
-                let set = self.near.compare_exchange(ptr::null_mut(), fresh, AcqRel, Acquire);
-                if set.is_err() {
-                    // SAFETY: allocated above, never published.
-                    unsafe { memory::free(fresh, T::NEAR * SLOTS) };
-                }
-            }
-            let near = self.near.load(Acquire);
-            self.near_count.store(T::NEAR * SLOTS, Release);
-            for number in 0..T::NEAR {
-                if let Some(segment) = self.segment(number) {
-                    // SAFETY: `near` is so many segments long.
-                    segment.adopt(unsafe { near.add(number * SLOTS) });
-                }
-            }
-            let _ = self.span.compare_exchange(0, T::NEAR, AcqRel, Acquire);
-            Ok(())
-        }
-
-        /// Counts everything in that could ever be claimed, if nothing is.
-        pub(super) fn seal(&self) -> bool {
-            // AcqRel: pairs with `reserve` and `forget`.
-            self.live.compare_exchange(0, SEALED, AcqRel, Relaxed).is_ok()
-        }
-
-        pub(super) fn unseal(&self) {
-            self.forget(SEALED);
-        }
-
-        /// Gives back the slots of every segment from number `keep` on that is
-        /// all free, and what free slots hold besides themselves.
-        pub(crate) fn reclaim(&self, pin: &Pin, keep: usize) {
-            for number in 0..self.span.load(Acquire) {
-                let Some(segment) = self.segment(number) else { continue };
-                let stays = number < keep.max(T::NEAR) || self.is_wired();
-                segment.reclaim(pin, !stays);
-            }
-        }
-    }
-
-    impl<T: Slot> Drop for Arena<T> {
-        fn drop(&mut self) {
-            if self.is_wired() {
-                return;
-            }
-            let near = self.near.load(Acquire);
-            if !near.is_null() {
-                for number in 0..T::NEAR {
-                    self.segment(number).map(Segment::disown);
-                }
-                // SAFETY: `&mut self`: nobody looks any more; this is what
-                // `open_near` allocated.
-                unsafe { memory::free(near, T::NEAR * SLOTS) };
-            }
-            for (k, page) in self.pages.iter().enumerate() {
-                let page = page.load(Acquire);
-                if page.is_null() {
-                    break;
-                }
-                // SAFETY: `&mut self`: nobody looks any more; page k is an
-                // allocation of 2^k headers, each dropped with its slots.
-                unsafe { memory::free(page, 1 << k) };
-            }
-        }
     }
 }
 

@@ -306,7 +306,7 @@ impl Table {
     }
 
     /// The handles that name capabilities, for the host: those that are there
-    /// throughout, and perhaps some that come or go meanwhile.
+    /// throughout, and perhaps some that come or go meanwhile; none twice.
     pub fn handles(&self) -> impl Iterator<Item = Handle> {
         let view = self.unsealed().ok();
         (0..).map_while(move |index| Slots::at(view?, index)).flatten()

@@ -12,7 +12,7 @@
 
 use super::channel::Channel;
 use super::head::{Element, Pushed};
-use super::node::{Content, Holds, Node};
+use super::node::{Content, Node};
 use super::parcel::Parcel;
 use crate::arena::{Claim, Exhausted};
 use crate::cap::Reference;
@@ -34,7 +34,6 @@ use crate::sync::atomic::{
 };
 use crate::sync::prefetch_to_write;
 use crate::twin::{self, Twin};
-use core::mem::ManuallyDrop;
 
 /// The capabilities attached to a message.
 pub(crate) type Attached = heapless::Vec<Reference, MAX_MESSAGE_HANDLES>;
@@ -433,78 +432,5 @@ impl Office {
     pub(crate) fn most_bytes(&self, by_reference: bool) -> usize {
         let limit = self.limits().bytes_per_message as usize;
         if by_reference && self.is_fixed() { limit.min(INLINE_BYTES) } else { limit }
-    }
-}
-
-/// Copies bytes in pieces of known size, which may overlap: on small machines
-/// copying by a call is a sixth of a send.
-///
-/// # Safety
-/// - As `copy_nonoverlapping`.
-#[inline(always)]
-unsafe fn copy_few(from: *const u8, to: *mut u8, length: usize) {
-    // SAFETY: the caller's promise; each piece lies within the length.
-    let piece = |at: usize, size: usize| unsafe {
-        let (from, to) = (from.add(at), to.add(at));
-        match size {
-            4 => core::ptr::copy_nonoverlapping(from, to, 4),
-            8 => core::ptr::copy_nonoverlapping(from, to, 8),
-            _ => core::ptr::copy_nonoverlapping(from, to, size),
-        }
-    };
-    match length {
-        0 => {}
-        4..=8 => {
-            piece(0, 4);
-            piece(length - 4, 4);
-        }
-        9..=16 => {
-            piece(0, 8);
-            piece(length - 8, 8);
-        }
-        _ => piece(0, length),
-    }
-}
-
-impl Content {
-    /// Writes bytes that fit inline.
-    #[inline(always)]
-    fn fill_inline(&mut self, data: &[u8]) {
-        let length = data.len().min(INLINE_BYTES);
-        self.length = length as u32;
-        self.more = Element::NONE;
-        self.holds = Holds::Inline;
-        self.attached = 0;
-        // SAFETY: `length` bytes are readable there and writable here, apart.
-        unsafe {
-            let to = (&raw mut self.body.inline).cast::<u8>();
-            if length == 16 {
-                // The commonest length as one copy of known size.
-                core::ptr::copy_nonoverlapping(data.as_ptr(), to, 16);
-            } else if cfg!(any(target_pointer_width = "32", target_arch = "riscv64")) {
-                copy_few(data.as_ptr(), to, length);
-            } else {
-                core::ptr::copy_nonoverlapping(data.as_ptr(), to, length);
-            }
-        }
-    }
-
-    fn fill_owned(&mut self, owned: Owned) {
-        self.length = owned.len() as u32;
-        self.more = Element::NONE;
-        self.holds = Holds::Owned;
-        self.attached = 0;
-        self.body.owned = ManuallyDrop::new(owned);
-    }
-
-    /// Takes the owned bytes out, if that is what the body holds.
-    pub(crate) fn take_owned(&mut self) -> Option<Owned> {
-        if self.holds != Holds::Owned {
-            return None;
-        }
-        self.holds = Holds::Inline;
-        self.length = 0;
-        // SAFETY: `holds` said so, and says so no more: taken once.
-        Some(unsafe { ManuallyDrop::take(&mut self.body.owned) })
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod magazine;
 pub(crate) mod node;
 pub(crate) mod parcel;
 pub(crate) mod recv;
+mod settle;
 pub(crate) mod waiters;
 pub(crate) mod wake;
 

@@ -9,6 +9,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod linear;
+#[path = "../single_step/mod.rs"]
 mod single_step;
 
 use common::*;

@@ -1,0 +1,195 @@
+//! What a guard has, and what becomes of it: the capabilities that came with a
+//! message are put into the table for it, and when it is gone they, the payload
+//! and the node go back.
+//!
+//! # Progress
+//! Lock-free: steps of the table, and of the arena that a node goes back to.
+
+use super::Mailbox;
+use super::head::{Element, What};
+use super::magazine::BATCH;
+use super::node::{Attachment, Content, Holds, Node};
+use crate::cap::entry::By;
+use crate::cap::view::Admitted;
+use crate::panics::Panics;
+use crate::payload::Owned;
+use crate::route::Lowered;
+use crate::twin::{self, Twin};
+use core::ptr::NonNull;
+
+impl Mailbox {
+    /// Puts the attached capabilities into the table, for the guard: from the
+    /// last back to the first, as they are chained.
+    #[inline(never)]
+    pub(super) fn import(&mut self, lent: NonNull<Node>) {
+        while let Some(attachment) = self.last_attachment(lent) {
+            let handle = self.admit(attachment);
+            let _ = self.handles.push(handle); // As many as a message may carry.
+        }
+        self.handles.reverse();
+    }
+
+    /// Gives back what the attachments of a message had reserved.
+    pub(super) fn detach_all(&mut self, message: NonNull<Node>) {
+        while let Some(attachment) = self.last_attachment(message) {
+            self.table.view().return_slot(attachment.slot);
+            let (Lowered::Stale | Lowered::Done | Lowered::Awaited) =
+                self.route().share.lower(self.address.generation, 1);
+        }
+    }
+
+    /// Takes the last of a message's attachments out of it.
+    pub(super) fn last_attachment(&mut self, message: NonNull<Node>) -> Option<Attachment> {
+        // SAFETY: the caller's message, lent or being destroyed.
+        let message = unsafe { message.as_ref() };
+        loop {
+            // SAFETY: as above.
+            let index = unsafe { message.read(|content| content.more) }.as_message()?;
+            // SAFETY: a node of the message is as the message.
+            let node = unsafe { self.post_office().nodes.slot(index) };
+            // SAFETY: as above; it holds attachments.
+            let last = unsafe { node.write(|content| content.detach()) };
+            if last.is_some() {
+                return last;
+            }
+            // SAFETY: as above.
+            unsafe {
+                let next = node.read(|content| content.next);
+                message.write(|content| content.more = next);
+            }
+            self.keep(index);
+        }
+    }
+
+    pub(super) fn admit(&self, attachment: Attachment) -> crate::Handle {
+        let view = self.table.view();
+        match view.admit(attachment.slot, attachment.reference, self.address, By::Guard) {
+            Admitted::New(handle) => handle,
+            Admitted::Present(handle) => {
+                view.give_back(attachment.slot, self.address);
+                handle
+            }
+        }
+    }
+
+    /// Ends what a guard had: its handles, the message, its node.
+    #[inline(always)]
+    pub(crate) fn settle_lent(&mut self) {
+        if self.has_lent {
+            self.settle();
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn settle(&mut self) {
+        if !self.handles.is_empty() {
+            self.release_lent();
+        }
+        self.has_lent = false; // Before the payload's drop, which is user code.
+        if let Some((element, node)) = self.lent.take() {
+            // SAFETY: lent, and its guard is gone.
+            let more = unsafe { node.as_ref().read(|content| content.more) };
+            if !more.is_none() {
+                self.detach_all(node); // A waker panicked during the import.
+            }
+            self.settle_message(element, node);
+        }
+    }
+
+    #[inline]
+    pub(super) fn settle_message(&mut self, element: Element, node: NonNull<Node>) {
+        // SAFETY: lent, and its guard is gone.
+        if unsafe { node.as_ref().read(|content| content.holds == Holds::Inline) } {
+            if element != self.marker || twin::is(Twin::MarkerFreed) {
+                self.free(element);
+            }
+            if twin::is(Twin::MarkerFreed) {
+                self.flush_spare();
+            }
+        } else {
+            self.settle_owned(element, node);
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn settle_owned(&mut self, element: Element, node: NonNull<Node>) {
+        // SAFETY: lent, and its guard is gone.
+        let owned = unsafe { node.as_ref().write(Content::take_owned) };
+        if element != self.marker {
+            self.free(element);
+        }
+        drop(owned); // User code: the state is whole.
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn release_lent(&mut self) {
+        while let Some(handle) = self.handles.pop() {
+            self.table.view().lower(handle, By::Guard);
+        }
+    }
+
+    /// Takes the owned bytes of the lent message out of it.
+    pub(crate) fn take_lent(&mut self) -> Option<Owned> {
+        let (_, node) = self.lent?;
+        // SAFETY: lent to the guard that asks.
+        unsafe { node.as_ref().write(Content::take_owned) }
+    }
+
+    /// Destroys a message that was not received.
+    pub(super) fn destroy(&mut self, index: u32, panics: &mut Panics) {
+        // SAFETY: drained, so Queued and ours.
+        let message = unsafe { NonNull::from(self.post_office().nodes.slot(index)) };
+        self.detach_all(message);
+        // SAFETY: as above.
+        let owned = unsafe { message.as_ref().write(Content::take_owned) };
+        panics.run(|| drop(owned)); // User code: this message is out of the list.
+    }
+
+    /// Frees an element that was received or destroyed, and is no marker any more.
+    #[inline(always)]
+    pub(super) fn free(&mut self, element: Element) {
+        match element.as_message() {
+            Some(index) => self.keep(index),
+            None => self.free_down(element),
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn free_down(&mut self, element: Element) {
+        if let Some(What::Down(index)) = element.what() {
+            self.unqueue_down(index);
+        }
+    }
+
+    /// Keeps a node to be given back with others, where there may be others.
+    #[inline(always)]
+    pub(super) fn keep(&mut self, node: u32) {
+        if BATCH == 1 {
+            return self.post_office().nodes.give_back(node);
+        }
+        if let Some(nodes) = self.spare.keep(node) {
+            self.post_office().return_nodes(self.table.view(), nodes);
+        }
+    }
+
+    /// Gives spare nodes back to all.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn return_spare(&mut self) {
+        while let Some(nodes) = self.spare.take() {
+            self.post_office().nodes.give_back_claim(nodes);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn flush_spare(&mut self) {
+        if BATCH == 1 {
+            return; // Nothing is kept.
+        }
+        while let Some(nodes) = self.spare.take() {
+            self.post_office().return_nodes(self.table.view(), nodes);
+        }
+    }
+}
