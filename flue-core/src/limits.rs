@@ -22,9 +22,10 @@ pub struct Limits {
     pub tables: u32,
     /// Message buffers in the office: queued, being received, or kept at hand. A
     /// mailbox keeps the last message's until the next. Of 4,096 and more, tables
-    /// that send and mailboxes that receive keep a few, up to 32 each (16 where words have 32 bits), as long as
-    /// less than half of all are in use; a mailbox gives its own back when it finds
-    /// nothing to receive and there are more, and `reclaim` empties tables.
+    /// that send and mailboxes that receive keep a few, up to 32 each (16 where words
+    /// have 32 bits), as long as less than half of all are in use; a mailbox gives its
+    /// own back when it finds nothing to receive and there are more, and `reclaim`
+    /// empties tables.
     pub messages: u32,
     /// Routes of one group.
     pub routes_per_group: u32,

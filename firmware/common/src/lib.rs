@@ -28,6 +28,8 @@ pub mod wake;
 pub mod heap;
 #[cfg(feature = "libc-free")]
 mod libc_free;
+#[cfg(feature = "riscv-virt")]
+mod riscv_virt;
 #[cfg(feature = "semihosting")]
 mod semihosting;
 #[cfg(feature = "smp")]

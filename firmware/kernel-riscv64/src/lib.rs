@@ -1,4 +1,4 @@
-//! QEMU's RISC-V virt machine: boot, console, clock, verdict.
+//! QEMU's RISC-V virt machine: boot, clock, interrupts between harts.
 #![no_std]
 
 use core::arch::{asm, global_asm};
@@ -10,9 +10,6 @@ common::report_panics!();
 
 global_asm!(include_str!("boot.s"));
 
-const UART: *mut u8 = 0x1000_0000 as *mut u8;
-const UART_LINE_STATUS: usize = 5;
-const UART_READY: u8 = 0x20;
 /// The CLINT's software interrupts: a word for each hart.
 const SOFTWARE_INTERRUPTS: *mut u32 = 0x0200_0000 as *mut u32;
 const HARTS: usize = 4;
@@ -21,29 +18,6 @@ const MSIE: usize = 8;
 /// The CLINT's clock: 10 MHz.
 const MTIME: *const u64 = 0x0200_bff8 as *const u64;
 const NANOSECONDS_PER_TICK: u64 = 100;
-/// The device that ends the run.
-const FINISHER: *mut u32 = 0x10_0000 as *mut u32;
-const FINISHER_PASS: u32 = 0x5555;
-const FINISHER_FAIL: u32 = 0x3333;
-
-#[unsafe(no_mangle)]
-fn machine_write(text: &str) {
-    for byte in text.bytes() {
-        // SAFETY: the registers of the ns16550a, which the virt machine has there.
-        unsafe {
-            while UART.add(UART_LINE_STATUS).read_volatile() & UART_READY == 0 {}
-            UART.write_volatile(byte);
-        }
-    }
-}
-
-#[unsafe(no_mangle)]
-fn machine_exit(code: u32) -> ! {
-    let word = if code == 0 { FINISHER_PASS } else { code << 16 | FINISHER_FAIL };
-    // SAFETY: the virt machine's finisher.
-    unsafe { FINISHER.write_volatile(word) }
-    park()
-}
 
 /// A clock that all harts share.
 pub fn nanoseconds() -> u64 {

@@ -3,7 +3,7 @@
 use super::{Operation, operation};
 use crate::scene::{Played, Scene};
 use crate::world::Lease;
-use flue_core::Signal;
+use flue_core::{RecvError, Signal};
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll};
@@ -77,26 +77,30 @@ fn replace_waker(scene: &Scene) -> Played {
     settle(scene, mailbox, polled.is_pending(), 1)
 }
 
+/// What a poll to receive brought: only messages come here.
+fn brought(polled: Poll<Result<Signal<'_>, RecvError>>) -> Option<[u8; 16]> {
+    match polled {
+        Poll::Pending => None,
+        Poll::Ready(Ok(Signal::Message(message))) => Some(message.data().try_into().expect("torn")),
+        Poll::Ready(_) => panic!("neither dead nor down"),
+    }
+}
+
+/// What came is counted; who waits is woken.
+fn count_or_settle(scene: &Scene, mut mailbox: Lease<'_>, came: Option<[u8; 16]>) -> Played {
+    let Some(mail) = came else { return settle(scene, mailbox, true, 0) };
+    scene.world.ledger.received(scene.me, &mail);
+    scene.world.drain_lent(scene.me, &mut mailbox);
+    Ok(())
+}
+
 fn poll_recv_waits(scene: &Scene) -> Played {
     let (mut mailbox, flag) = (scene.mailbox(), scene.flag(0));
     flag.take();
     let waker = flag.waker();
     let mut context = Context::from_waker(&waker);
-    let came = scene.act(|| match mailbox.poll_recv(&mut context) {
-        Poll::Pending => None,
-        Poll::Ready(Ok(Signal::Message(message))) => {
-            Some(<[u8; 16]>::try_from(message.data()).expect("torn"))
-        }
-        Poll::Ready(_) => panic!("neither dead nor down"),
-    });
-    match came {
-        None => settle(scene, mailbox, true, 0)?,
-        Some(mail) => {
-            scene.world.ledger.received(scene.me, &mail);
-            scene.world.drain_lent(scene.me, &mut mailbox);
-        }
-    }
-    Ok(())
+    let came = scene.act(|| brought(mailbox.poll_recv(&mut context)));
+    count_or_settle(scene, mailbox, came)
 }
 
 fn poll_recv_ready(scene: &Scene) -> Played {
@@ -107,13 +111,9 @@ fn poll_recv_ready(scene: &Scene) -> Played {
     let mail = scene.world.mail(scene.me, scene.me);
     scene.room(scene.table().send(scene.party().to, &mail, &[]))?;
     scene.sent(scene.me, Ok(()));
-    let came = scene.act(|| match mailbox.poll_recv(&mut context) {
-        Poll::Ready(Ok(Signal::Message(message))) => <[u8; 16]>::try_from(message.data()).ok(),
-        _ => None,
-    });
-    scene.world.ledger.received(scene.me, &came.expect("it was sent"));
-    scene.world.drain_lent(scene.me, &mut mailbox);
-    Ok(())
+    let came = scene.act(|| brought(mailbox.poll_recv(&mut context)));
+    assert!(came.is_some(), "it was sent");
+    count_or_settle(scene, mailbox, came)
 }
 
 /// A future that is given up loses nothing.
@@ -124,22 +124,9 @@ fn recv_async(scene: &Scene) -> Played {
     let mut context = Context::from_waker(&waker);
     let came = scene.act(|| {
         let future = pin!(mailbox.recv_async());
-        match future.poll(&mut context) {
-            Poll::Pending => None,
-            Poll::Ready(Ok(Signal::Message(message))) => {
-                Some(<[u8; 16]>::try_from(message.data()).expect("torn"))
-            }
-            Poll::Ready(_) => panic!("neither dead nor down"),
-        }
+        brought(future.poll(&mut context))
     });
-    match came {
-        None => settle(scene, mailbox, true, 0)?,
-        Some(mail) => {
-            scene.world.ledger.received(scene.me, &mail);
-            scene.world.drain_lent(scene.me, &mut mailbox);
-        }
-    }
-    Ok(())
+    count_or_settle(scene, mailbox, came)
 }
 
 fn looks(scene: &Scene) -> Played {
