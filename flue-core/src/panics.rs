@@ -1,6 +1,7 @@
 //! Panics of wakers: none of them stops what is to be done after it.
 
-/// Runs users' code and keeps the first panic until all is done.
+/// Runs users' code and keeps the first panic until all is done: what calls users'
+/// code in the middle of something takes one of these by reference.
 ///
 /// With `std` panics are caught here. Without, an unwinding panic passes
 /// through; whoever calls users' code then relies on nothing after the call but
@@ -8,6 +9,22 @@
 pub(crate) struct Panics {
     #[cfg(feature = "std")]
     first: Option<alloc::boxed::Box<dyn core::any::Any + Send>>,
+}
+
+impl Default for Panics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Panics {
+    /// Does all of `code`, then goes on with the first panic of what it ran.
+    pub(crate) fn after<T>(code: impl FnOnce(&mut Self) -> T) -> T {
+        let mut panics = Self::new();
+        let done = code(&mut panics);
+        panics.resume();
+        done
+    }
 }
 
 #[cfg(feature = "std")]
@@ -24,10 +41,20 @@ impl Panics {
         }
     }
 
+    /// Adds what another has kept, which came later.
+    pub(crate) fn add(&mut self, later: Self) {
+        self.first = self.first.take().or(later.first);
+    }
+
+    /// Whether `resume` will not return: there was a panic, and no other is under way.
+    pub(crate) fn is_due(&self) -> bool {
+        self.first.is_some() && !std::thread::panicking()
+    }
+
     /// Goes on with the first panic, if there was one and no other is under way.
     pub(crate) fn resume(self) {
-        if let Some(panic) = self.first
-            && !std::thread::panicking()
+        if self.is_due()
+            && let Some(panic) = self.first
         {
             std::panic::resume_unwind(panic);
         }
@@ -42,6 +69,12 @@ impl Panics {
 
     pub(crate) fn run(&mut self, code: impl FnOnce()) {
         code();
+    }
+
+    pub(crate) fn add(&mut self, _: Self) {}
+
+    pub(crate) fn is_due(&self) -> bool {
+        false
     }
 
     pub(crate) fn resume(self) {}

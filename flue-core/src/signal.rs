@@ -7,6 +7,7 @@ use crate::cap::table::Table;
 use crate::limits::MAX_MESSAGE_HANDLES;
 use crate::mailbox::Mailbox;
 use crate::monitor::{DownReason, MonitorId, ReceivedDown};
+use crate::panics::Panics;
 use crate::payload::Payload;
 use core::fmt;
 use core::ptr::NonNull;
@@ -266,9 +267,11 @@ impl Handles {
 
 impl Drop for Handles {
     fn drop(&mut self) {
-        for handle in &self.handles {
-            self.table.view().lower(*handle, By::Guard);
-        }
+        Panics::after(|panics| {
+            for handle in &self.handles {
+                self.table.view().lower(*handle, By::Guard, panics);
+            }
+        });
     }
 }
 

@@ -14,10 +14,11 @@ use crate::error::{SendError, TableError};
 use crate::index::{Family, LinkCell, mix};
 use crate::life::Address;
 use crate::office::PostOffice;
+use crate::panics::Panics;
 use crate::reclaim::Pin;
 use crate::route;
 use crate::sync::atomic::Ordering::{Acquire, Relaxed};
-use core::cell::OnceCell;
+use core::cell::{Cell, OnceCell};
 
 /// A table slot together with its office: where its operations are.
 #[derive(Clone, Copy)]
@@ -82,19 +83,28 @@ impl<'t> View<'t> {
         Granted::check(reference).ok_or(TableError::PermissionDenied)
     }
 
-    fn family(self) -> EntryFamily<'t> {
-        EntryFamily { view: self, pin: OnceCell::new() }
+    /// Goes through the index. Unlinking an entry may wake a sender: what its waker
+    /// does is kept in `panics`.
+    #[inline(always)]
+    fn walk<R>(self, panics: &mut Panics, walk: impl FnOnce(&EntryFamily<'t>) -> R) -> R {
+        let family =
+            EntryFamily { view: self, pin: OnceCell::new(), panics: Cell::new(Panics::new()) };
+        let walked = walk(&family);
+        panics.add(family.panics.into_inner());
+        walked
     }
 
     /// The handle of the entry equal to `reference`, with one more reference, if there is one.
-    fn raise(self, reference: Reference, by: By) -> Option<Handle> {
-        let (family, key) = (self.family(), Key::of(reference));
-        loop {
-            let index = self.slot().index.find(&family, key)?;
-            if let Some(handle) = family.record(index)?.raise_key(index, key, by) {
-                return Some(handle);
+    fn raise(self, reference: Reference, by: By, panics: &mut Panics) -> Option<Handle> {
+        let key = Key::of(reference);
+        self.walk(panics, |family| {
+            loop {
+                let index = self.slot().index.find(family, key)?;
+                if let Some(handle) = family.record(index)?.raise_key(index, key, by) {
+                    return Some(handle);
+                }
             }
-        }
+        })
     }
 
     /// Puts a capability into the claimed slot `index`, or finds it there
@@ -105,35 +115,38 @@ impl<'t> View<'t> {
         reference: Reference,
         payer: Address,
         by: By,
+        panics: &mut Panics,
     ) -> Admitted {
-        let (family, key) = (self.family(), Key::of(reference));
+        let key = Key::of(reference);
         // SAFETY: claimed by the caller.
         let entry = unsafe { self.slot().entries.slot(index) };
         let mut staged = None;
-        loop {
-            let stage = || {
-                if staged.is_none() {
-                    staged = Some(self.stage(entry, index, reference, payer, by));
+        self.walk(panics, |family| {
+            loop {
+                let stage = || {
+                    if staged.is_none() {
+                        staged = Some(self.stage(entry, index, reference, payer, by));
+                    }
+                };
+                let inserted = self.slot().index.insert(family, key, index, stage);
+                let other = match (inserted, staged) {
+                    (Ok(()), Some(handle)) => {
+                        entry.publish();
+                        return Admitted::New(handle);
+                    }
+                    (Ok(()), None) => continue, // Not so: what is listed was staged.
+                    (Err(other), _) => other,
+                };
+                let raised = family.record(other).and_then(|entry| entry.raise_key(other, key, by));
+                if let Some(handle) = raised {
+                    if staged.is_some() {
+                        entry.withdraw();
+                        self.slot().live.fetch_sub(1, Relaxed);
+                    }
+                    return Admitted::Present(handle);
                 }
-            };
-            let inserted = self.slot().index.insert(&family, key, index, stage);
-            let other = match (inserted, staged) {
-                (Ok(()), Some(handle)) => {
-                    entry.publish();
-                    return Admitted::New(handle);
-                }
-                (Ok(()), None) => continue, // Not so: what is listed was staged.
-                (Err(other), _) => other,
-            };
-            let raised = family.record(other).and_then(|entry| entry.raise_key(other, key, by));
-            if let Some(handle) = raised {
-                if staged.is_some() {
-                    entry.withdraw();
-                    self.slot().live.fetch_sub(1, Relaxed);
-                }
-                return Admitted::Present(handle);
             }
-        }
+        })
     }
 
     /// Fills the slot of an entry that is about to be listed.
@@ -154,15 +167,33 @@ impl<'t> View<'t> {
 
     /// Puts a capability into the table on the table's own account.
     pub(crate) fn insert(self, reference: Reference) -> Result<Handle, TableError> {
-        if let Some(handle) = self.raise(reference, By::Own) {
-            return Ok(handle);
+        let mut panics = Panics::new();
+        let inserted = match self.raise(reference, By::Own, &mut panics) {
+            Some(handle) => Ok(handle),
+            None => {
+                self.reserve_own().map(|slot| self.admit_own(slot, reference, By::Own, &mut panics))
+            }
+        };
+        if let (Ok(handle), true) = (inserted, panics.is_due()) {
+            self.lower(handle, By::Own, &mut panics); // Nobody will know of it.
         }
-        let slot = self.reserve_own()?;
-        match self.admit(slot, reference, Address::NOWHERE, By::Own) {
-            Admitted::New(handle) => Ok(handle),
+        panics.resume();
+        inserted
+    }
+
+    /// Puts a capability into a slot that was reserved on the table's own account.
+    pub(crate) fn admit_own(
+        self,
+        slot: u32,
+        reference: Reference,
+        by: By,
+        panics: &mut Panics,
+    ) -> Handle {
+        match self.admit(slot, reference, Address::NOWHERE, by, panics) {
+            Admitted::New(handle) => handle,
             Admitted::Present(handle) => {
-                self.give_back(slot, Address::NOWHERE);
-                Ok(handle)
+                self.give_back_own(slot);
+                handle
             }
         }
     }
@@ -184,13 +215,23 @@ impl<'t> View<'t> {
     }
 
     /// Gives back a slot that was reserved, or whose entry is gone.
-    pub(crate) fn give_back(self, index: u32, payer: Address) {
+    pub(crate) fn give_back(self, index: u32, payer: Address, panics: &mut Panics) {
+        self.vacate(index);
+        self.repay(payer, panics);
+    }
+
+    /// The same, for one on the table's own account.
+    pub(crate) fn give_back_own(self, index: u32) {
+        self.vacate(index);
+        self.slot().uncharge();
+    }
+
+    fn vacate(self, index: u32) {
         // SAFETY: the caller holds the claim.
         let spent = unsafe { self.slot().entries.slot(index) }.is_spent();
         if !spent {
             self.slot().entries.give_back(index);
         }
-        self.repay(payer);
     }
 
     /// Gives back a claimed slot that was never used, and is not charged here.
@@ -199,12 +240,12 @@ impl<'t> View<'t> {
     }
 
     /// Gives back what a slot was charged.
-    fn repay(self, payer: Address) {
+    fn repay(self, payer: Address, panics: &mut Panics) {
         let Some(route) = self.office().route(payer) else { return self.slot().uncharge() };
         match route.share.lower(payer.generation, 1) {
             route::Lowered::Stale => self.slot().uncharge(),
             route::Lowered::Done => {}
-            route::Lowered::Awaited => self.office().wake_sender(payer),
+            route::Lowered::Awaited => self.office().wake_sender(payer, panics),
         }
     }
 
@@ -217,7 +258,7 @@ impl<'t> View<'t> {
     }
 
     /// Takes one reference of this kind back. `false`: there is none.
-    pub(crate) fn lower(self, handle: Handle, by: By) -> bool {
+    pub(crate) fn lower(self, handle: Handle, by: By, panics: &mut Panics) -> bool {
         let lowered = self.with_entry(handle, |entry| {
             let key = entry.key(); // This life's, if the step succeeds.
             (key, entry.lower(handle.generation(), by))
@@ -225,7 +266,7 @@ impl<'t> View<'t> {
         match lowered {
             Some((Some(key), Some(Lowered::Last))) => {
                 self.slot().live.fetch_sub(1, Relaxed);
-                self.slot().index.settle(&self.family(), key);
+                self.walk(panics, |family| self.slot().index.settle(family, key));
                 true
             }
             Some((_, Some(_))) => true,
@@ -245,13 +286,15 @@ impl<'t> View<'t> {
         if self.slot().live.load(Acquire) == 0 {
             return;
         }
-        let family = self.family();
-        for index in 0..self.slot().entries.span() {
-            if let Some(key) = family.record(index).and_then(Entry::finish) {
-                self.slot().live.fetch_sub(1, Relaxed);
-                self.slot().index.settle(&family, key);
+        let empty = |family: &EntryFamily<'t>| {
+            for index in 0..self.slot().entries.span() {
+                if let Some(key) = family.record(index).and_then(Entry::finish) {
+                    self.slot().live.fetch_sub(1, Relaxed);
+                    self.slot().index.settle(family, key);
+                }
             }
-        }
+        };
+        Panics::after(|panics| self.walk(panics, empty));
     }
 }
 
@@ -269,6 +312,7 @@ pub(crate) enum Admitted {
 struct EntryFamily<'t> {
     view: View<'t>,
     pin: OnceCell<Pin>,
+    panics: Cell<Panics>,
 }
 
 impl Family for EntryFamily<'_> {
@@ -299,6 +343,103 @@ impl Family for EntryFamily<'_> {
     fn unlinked(&self, index: u32) {
         // SAFETY: dead and unlinked by our step, so its slot is ours to give back.
         let payer = unsafe { self.view.slot().entries.slot(index) }.payer();
-        self.view.give_back(index, payer);
+        let mut panics = self.panics.take();
+        self.view.give_back(index, payer, &mut panics);
+        self.panics.set(panics);
+    }
+}
+
+#[cfg(all(test, not(loom), feature = "std"))]
+mod tests {
+    use super::*;
+    use crate::cap::permissions::Permissions;
+    use crate::{Capability, Limits, Mailbox, MailboxLimits, SendWait, Signal};
+    use alloc::sync::Arc;
+    use core::panic::AssertUnwindSafe;
+    use core::task::{Context, Waker};
+    use std::panic::catch_unwind;
+
+    struct Loud;
+
+    impl alloc::task::Wake for Loud {
+        fn wake(self: Arc<Self>) {
+            panic!("on purpose");
+        }
+    }
+
+    /// A table with an entry whose release was begun: dead, and still listed. What
+    /// unlinks it repays its mailbox, and so wakes a sender. All wakers panic.
+    struct World {
+        table: Table,
+        mailbox: Mailbox,
+        /// What the entry was, in the table and in a sender's.
+        capability: Capability,
+        attached: Handle,
+        sender: Table,
+        to: Handle,
+        waits: [SendWait; 2],
+        _other: Mailbox,
+    }
+
+    impl World {
+        /// The mailbox's share is used up by the entry and by so many queued capabilities.
+        fn new(queued: u32) -> Self {
+            let office =
+                PostOffice::with_limits(Limits { handles_per_table: 2, ..Limits::default() });
+            let group = office.create_group().unwrap();
+            let (table, sender) = (group.create_table().unwrap(), group.create_table().unwrap());
+            let limits = MailboxLimits { handles: 1 + queued, ..MailboxLimits::default() };
+            let mut mailbox = group.create_mailbox_with(&table, limits).unwrap();
+            let other = group.create_mailbox(&sender).unwrap();
+            let to = sender.insert(&mailbox.capability(Permissions::SEND)).unwrap();
+            let capability = other.capability(Permissions::SEND);
+            let attached = sender.insert(&capability).unwrap();
+            sender.send(to, b"first", &[attached]).unwrap();
+            let Ok(Signal::Message(mut message)) = mailbox.try_recv() else {
+                panic!("one message")
+            };
+            let entry = message.take_handles().next().unwrap();
+            drop(message);
+            for _ in 0..queued {
+                sender.send(to, b"queued", &[attached]).unwrap();
+            }
+            let (waker, mut waits) = (Waker::from(Arc::new(Loud)), [const { SendWait::new() }; 2]);
+            for wait in &mut waits {
+                let cx = &mut Context::from_waker(&waker);
+                assert!(sender.poll_send(cx, wait, to, b"late", &[attached]).is_pending());
+            }
+            let view = table.view();
+            let lowered = view.with_entry(entry, |it| it.lower(entry.generation(), By::Own));
+            assert_eq!(lowered, Some(Some(Lowered::Last)));
+            view.slot().live.fetch_sub(1, Relaxed);
+            Self { table, mailbox, capability, attached, sender, to, waits, _other: other }
+        }
+    }
+
+    /// Rules S2 and P4: the table has all its own places afterwards.
+    #[test]
+    fn a_waker_that_panics_in_an_insert_costs_no_place() {
+        let World { table, mailbox, capability, waits, .. } = World::new(0);
+        let inserted = catch_unwind(AssertUnwindSafe(|| table.insert(&capability)));
+        assert!(inserted.is_err(), "a panic is passed on");
+        assert_eq!(table.len(), 0, "nobody knows of what was inserted");
+        drop(waits.into_iter().rev().collect::<alloc::vec::Vec<_>>()); // The last in the line first.
+        let one = table.insert(&capability);
+        let two = table.insert(&mailbox.capability(Permissions::SEND));
+        assert!(one.is_ok() && two.is_ok(), "{one:?} {two:?}");
+    }
+
+    /// Rules S2 and R2: the mailbox has all its share afterwards.
+    #[test]
+    fn a_waker_that_panics_in_a_receive_costs_no_share() {
+        let World { table, mut mailbox, attached, sender, to, waits, .. } = World::new(1);
+        for cause in ["room for messages", "room for capabilities"] {
+            let received = catch_unwind(AssertUnwindSafe(|| drop(mailbox.try_recv())));
+            assert!(received.is_err(), "a panic is passed on: {cause}");
+        }
+        drop(waits);
+        assert_eq!(mailbox.try_recv().map(drop), Err(crate::TryRecvError::Empty));
+        assert_eq!(table.len(), 0);
+        assert_eq!(sender.send(to, b"all of it", &[attached, attached]), Ok(()));
     }
 }

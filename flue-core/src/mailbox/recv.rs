@@ -15,6 +15,7 @@ use super::channel::Received;
 use super::head::{Element, What};
 use super::node::{Content, Holds, Node};
 use crate::error::{RecvError, TryRecvError};
+use crate::panics::Panics;
 use crate::payload::INLINE_BYTES;
 use crate::route::{self};
 use crate::signal::{Down, Message, Signal};
@@ -109,7 +110,8 @@ impl Mailbox {
     fn take_down(&mut self, element: Element, index: u32) -> bool {
         self.front = None;
         self.pending = self.next_of(element);
-        let received = self.receive_down(index);
+        let mut panics = Panics::new();
+        let received = self.receive_down(index, &mut panics);
         if element != self.marker {
             self.free(element);
         }
@@ -117,6 +119,7 @@ impl Mailbox {
         let _ = self.handles.push(received.handle); // Empty: nothing is lent.
         self.has_lent = true;
         self.down = received;
+        panics.resume();
         true
     }
 
@@ -129,7 +132,7 @@ impl Mailbox {
             self.return_spare();
         }
         if self.channel().received.has_waiting() {
-            self.post_office().wake_sender(self.address);
+            Panics::after(|panics| self.post_office().wake_sender(self.address, panics));
         }
     }
 
@@ -157,7 +160,7 @@ impl Mailbox {
             self.lent = Some((element, node));
         }
         if envelope.attached > 0 {
-            self.import(node);
+            Panics::after(|panics| self.import(node, panics));
         }
         Message::new(self, envelope.data, envelope.length)
     }
@@ -405,7 +408,7 @@ impl Mailbox {
         }
         if awaited {
             self.counted = element;
-            self.post_office().wake_sender(self.address);
+            Panics::after(|panics| self.post_office().wake_sender(self.address, panics));
             self.counted = Element::NONE;
         }
     }

@@ -10,6 +10,7 @@ use super::head::{Element, What};
 use super::magazine::BATCH;
 use super::node::{Attachment, Content, Holds, Node};
 use crate::cap::entry::By;
+use crate::cap::handle::Handle;
 use crate::cap::view::Admitted;
 use crate::panics::Panics;
 use crate::payload::Owned;
@@ -21,9 +22,9 @@ impl Mailbox {
     /// Puts the attached capabilities into the table, for the guard: from the
     /// last back to the first, as they are chained.
     #[inline(never)]
-    pub(super) fn import(&mut self, lent: NonNull<Node>) {
+    pub(super) fn import(&mut self, lent: NonNull<Node>, panics: &mut Panics) {
         while let Some(attachment) = self.last_attachment(lent) {
-            let handle = self.admit(attachment);
+            let handle = self.admit(attachment, panics);
             let _ = self.handles.push(handle); // As many as a message may carry.
         }
         self.handles.reverse();
@@ -61,12 +62,12 @@ impl Mailbox {
         }
     }
 
-    pub(super) fn admit(&self, attachment: Attachment) -> crate::Handle {
-        let view = self.table.view();
-        match view.admit(attachment.slot, attachment.reference, self.address, By::Guard) {
+    fn admit(&self, attachment: Attachment, panics: &mut Panics) -> Handle {
+        let (view, payer) = (self.table.view(), self.address);
+        match view.admit(attachment.slot, attachment.reference, payer, By::Guard, panics) {
             Admitted::New(handle) => handle,
             Admitted::Present(handle) => {
-                view.give_back(attachment.slot, self.address);
+                view.give_back(attachment.slot, payer, panics);
                 handle
             }
         }
@@ -124,9 +125,11 @@ impl Mailbox {
     #[cold]
     #[inline(never)]
     pub(super) fn release_lent(&mut self) {
-        while let Some(handle) = self.handles.pop() {
-            self.table.view().lower(handle, By::Guard);
-        }
+        Panics::after(|panics| {
+            while let Some(handle) = self.handles.pop() {
+                self.table.view().lower(handle, By::Guard, panics);
+            }
+        });
     }
 
     /// Takes the owned bytes of the lent message out of it.

@@ -195,7 +195,7 @@ impl SendWait {
             office.waiters.give_back(line.record);
         }
         if before == NOTIFIED && !used && !twin::is(Twin::WakeKept) {
-            panics.run(|| office.wake_sender(line.route));
+            office.wake_sender(line.route, &mut panics);
         }
         panics.resume();
     }
@@ -299,15 +299,14 @@ impl Office {
     }
 
     /// Wakes the first waiting sender of a route in whose mailbox there is room.
-    pub(crate) fn wake_sender(&self, route: Address) {
+    pub(crate) fn wake_sender(&self, route: Address, panics: &mut Panics) {
         let pin = self.pin();
         let Some((at, channel)) = self.channel_of(&pin, route) else { return };
-        let mut panics = Panics::new();
         loop {
             if let Some((record, waiter)) = self.first_waiting(&pin, route, at) {
                 let step = waiter.state.compare_exchange(WAITING, NOTIFIED, AcqRel, Acquire);
                 if step.is_ok() {
-                    self.call(record, waiter, &mut panics);
+                    self.call(record, waiter, panics);
                     break;
                 }
                 continue; // It left, or another woke it: look again.
@@ -326,8 +325,6 @@ impl Office {
                 slot.share.await_it(route.generation, true);
             }
         }
-        drop(pin);
-        panics.resume();
     }
 
     /// Room was made without a receive: wakes a sender if one waits.
@@ -337,7 +334,7 @@ impl Office {
             self.channel_of(&pin, route).is_some_and(|(_, channel)| channel.received.is_awaited());
         drop(pin);
         if awaited {
-            self.wake_sender(route);
+            Panics::after(|panics| self.wake_sender(route, panics));
         }
     }
 

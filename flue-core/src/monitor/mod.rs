@@ -16,7 +16,7 @@ use crate::cap::entry::By;
 use crate::cap::granted::{Granted, Monitor as MayMonitor};
 use crate::cap::handle::Handle;
 use crate::cap::permissions::Permissions;
-use crate::cap::view::{Admitted, View};
+use crate::cap::view::View;
 use crate::error::TableError;
 use crate::index::{Family, LinkCell, mix};
 use crate::life::Address;
@@ -274,7 +274,7 @@ impl Mailbox {
         let index = match office.monitors.claim() {
             Ok(index) => index,
             Err(refused) => {
-                view.give_back(slot, Address::NOWHERE);
+                view.give_back_own(slot);
                 return Err(match refused {
                     Exhausted::Limit => TableError::LimitReached,
                     Exhausted::Memory => TableError::OutOfMemory,
@@ -304,7 +304,7 @@ impl Mailbox {
                 Err(_) => {
                     office.release_channel(at);
                     office.monitors.give_back(index);
-                    view.give_back(slot, Address::NOWHERE);
+                    view.give_back_own(slot);
                     return Err(TableError::OutOfMemory);
                 }
             }
@@ -409,7 +409,7 @@ impl Mailbox {
         let office: &Office = self.post_office();
         let key = monitor.key();
         self.disown(monitor);
-        self.table().view().give_back(monitor.slot.load(Relaxed), Address::NOWHERE);
+        self.table().view().give_back_own(monitor.slot.load(Relaxed));
         monitor.end(); // Perhaps freed from here on, by who passes it in the index.
         office.monitor_index.settle(&Monitors { office, pin }, key);
     }
@@ -430,7 +430,7 @@ impl Mailbox {
     }
 
     /// Receives the down at `index` of the queue, unless it was removed.
-    pub(crate) fn receive_down(&self, index: u32) -> Option<ReceivedDown> {
+    pub(crate) fn receive_down(&self, index: u32, panics: &mut Panics) -> Option<ReceivedDown> {
         let office: &Office = self.post_office();
         // SAFETY: queued, and so held, until `unqueue`.
         let monitor = unsafe { office.monitors.slot(index) };
@@ -445,26 +445,16 @@ impl Mailbox {
             group: monitor.observed_group.load(),
             permissions: Permissions::empty(),
         };
+        let (view, slot): (View<'_>, u32) = (self.table().view(), monitor.slot.load(Relaxed));
         let down = ReceivedDown {
             id: MonitorId { number: monitor.number(), record: index },
             reason: word.reason(),
-            handle: self.admit_down(monitor.slot.load(Relaxed), reference),
+            handle: view.admit_own(slot, reference, By::Guard, panics),
         };
         self.disown(monitor);
         monitor.end();
         office.monitor_index.settle(&Monitors { office, pin: &pin }, key);
         Some(down)
-    }
-
-    fn admit_down(&self, slot: u32, reference: Reference) -> Handle {
-        let view: View<'_> = self.table().view();
-        match view.admit(slot, reference, Address::NOWHERE, By::Guard) {
-            Admitted::New(handle) => handle,
-            Admitted::Present(handle) => {
-                view.give_back(slot, Address::NOWHERE);
-                handle
-            }
-        }
     }
 
     /// Lets go of the down at `index`, which was taken off the queue.
