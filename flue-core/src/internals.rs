@@ -355,6 +355,11 @@ impl Entry {
         self.0.publish();
         handle.generation()
     }
+    /// The same, for a capability that turns out to be listed elsewhere.
+    pub fn stage_in_vain(&self, number: u32) {
+        let _ = self.0.stage(0, reference(number), Address::NOWHERE, By::Own);
+        self.0.withdraw();
+    }
     /// The number of the capability that `generation` holds.
     ///
     /// # Panics
@@ -375,6 +380,11 @@ impl Entry {
     /// Raises it if it holds capability `number`; its generation then.
     pub fn raise_key(&self, number: u32) -> Option<u32> {
         let handle = self.0.raise_key(0, Key::of(reference(number)), By::Own)?;
+        Some(handle.generation())
+    }
+    /// The same, unless it is only staged.
+    pub fn raise_live(&self, number: u32) -> Option<u32> {
+        let handle = self.0.raise_live(0, Key::of(reference(number)), By::Own)?;
         Some(handle.generation())
     }
 }

@@ -42,17 +42,29 @@ impl Panics {
     }
 
     /// Adds what another has kept, which came later.
+    #[inline(always)]
     pub(crate) fn add(&mut self, later: Self) {
-        self.first = self.first.take().or(later.first);
+        if let Some(panic) = later.first {
+            self.first.get_or_insert(panic);
+        }
     }
 
     /// Whether `resume` will not return: there was a panic, and no other is under way.
+    #[inline(always)]
     pub(crate) fn is_due(&self) -> bool {
         self.first.is_some() && !std::thread::panicking()
     }
 
     /// Goes on with the first panic, if there was one and no other is under way.
+    #[inline(always)]
     pub(crate) fn resume(self) {
+        if self.first.is_some() {
+            self.go_on();
+        }
+    }
+
+    #[cold]
+    fn go_on(self) {
         if self.is_due()
             && let Some(panic) = self.first
         {

@@ -269,7 +269,7 @@ impl Drop for Handles {
     fn drop(&mut self) {
         Panics::after(|panics| {
             for handle in &self.handles {
-                self.table.view().lower(*handle, By::Guard, panics);
+                self.table.view().lower_amid(*handle, By::Guard, panics);
             }
         });
     }

@@ -57,6 +57,7 @@ twins! {
     MarkOverlooked,
     EntryUnvalidated,
     RaiseInTwoSteps,
+    StagedRemembered,
     // arena, magazine
     ClaimUnacquired,
     GiveBackUnreleased,

@@ -70,6 +70,23 @@ model! {
 }
 
 model! {
+    /// Rules P4 and P5, the entry alone: who remembers that a capability was here does not
+    /// raise what is only staged, for its inserter may find it listed elsewhere.
+    fn remembered_races_withdraw() {
+        let entry = Arc::new(Entry::new());
+        let first = entry.fill(1);
+        assert_eq!(entry.lower(first), Some(true));
+        let other = thread::spawn({
+            let entry = entry.clone();
+            move || entry.stage_in_vain(1)
+        });
+        assert_eq!(entry.raise_live(1), None, "a lost reference");
+        other.join().unwrap();
+    }
+    twin fails_staged: StagedRemembered says "a lost reference";
+}
+
+model! {
     /// Rule P3, the entry alone: a late retain does not touch the next life.
     fn retain_races_reuse() {
         let entry = Arc::new(Entry::new());

@@ -23,6 +23,7 @@
 //! | stage   | Vacant       | Staged, next version    | listing, or `withdraw`   |
 //! | publish | Staged, Live | Live                    |                          |
 //! | raise   | Staged, Live | Live, one more          | one release              |
+//! | raise live | Live      | Live, one more          | one release              |
 //! | lower   | Live         | Live, one fewer         |                          |
 //! | lower   | Live, last   | Vacant                  | settling the index       |
 //! | withdraw| Staged       | Vacant                  | giving the slot back     |
@@ -256,9 +257,24 @@ impl Entry {
     /// Raises a count of the entry with `key`, if that is what still lives
     /// here. Returns its handle. A count at its maximum sticks (rule P5).
     pub(crate) fn raise_key(&self, index: u32, key: Key, by: By) -> Option<Handle> {
+        self.raise_if(index, key, by, |seen| !seen.is_vacant())
+    }
+
+    /// The same, for who remembers that it was here, and has not just found it listed:
+    /// what is only staged may be withdrawn.
+    #[inline]
+    pub(crate) fn raise_live(&self, index: u32, key: Key, by: By) -> Option<Handle> {
+        if twin::is(Twin::StagedRemembered) {
+            return self.raise_key(index, key, by);
+        }
+        self.raise_if(index, key, by, Word::is_live)
+    }
+
+    #[inline(always)]
+    fn raise_if(&self, index: u32, key: Key, by: By, may: impl Fn(Word) -> bool) -> Option<Handle> {
         loop {
             let seen = self.load();
-            if seen.is_vacant() || self.key() != Some(key) {
+            if !may(seen) || self.key() != Some(key) {
                 return None;
             }
             let generation = self.generation.load(Acquire);

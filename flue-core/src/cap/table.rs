@@ -17,7 +17,6 @@ use crate::life::{Address, Generation, Life};
 use crate::mailbox::Mailbox;
 use crate::monitor::MonitorId;
 use crate::office::{Office, PostOffice};
-use crate::panics::Panics;
 use crate::sync::atomic::Ordering::Relaxed;
 use core::fmt;
 use core::ptr::NonNull;
@@ -216,8 +215,7 @@ impl Table {
     /// # Errors
     /// `Dead`; `InvalidHandle`, also if the process has no reference of its own.
     pub fn release(&self, handle: Handle) -> Result<(), TableError> {
-        let view = self.unsealed()?;
-        if Panics::after(|panics| view.lower(handle, By::Own, panics)) {
+        if self.unsealed()?.lower(handle, By::Own) {
             Ok(())
         } else {
             Err(TableError::InvalidHandle)

@@ -107,6 +107,12 @@ impl<'t> View<'t> {
         })
     }
 
+    /// The same without a search, if the entry is still the one at `index`.
+    #[inline]
+    pub(crate) fn raise_at(self, index: u32, reference: Reference, by: By) -> Option<Handle> {
+        self.slot().entries.settled(index)?.raise_live(index, Key::of(reference), by)
+    }
+
     /// Puts a capability into the claimed slot `index`, or finds it there
     /// already, in which case the slot was not used (rule P4).
     pub(crate) fn admit(
@@ -175,7 +181,7 @@ impl<'t> View<'t> {
             }
         };
         if let (Ok(handle), true) = (inserted, panics.is_due()) {
-            self.lower(handle, By::Own, &mut panics); // Nobody will know of it.
+            self.lower_amid(handle, By::Own, &mut panics); // Nobody will know of it.
         }
         panics.resume();
         inserted
@@ -217,7 +223,9 @@ impl<'t> View<'t> {
     /// Gives back a slot that was reserved, or whose entry is gone.
     pub(crate) fn give_back(self, index: u32, payer: Address, panics: &mut Panics) {
         self.vacate(index);
-        self.repay(payer, panics);
+        if self.repay(payer) {
+            self.office().wake_sender(payer, panics);
+        }
     }
 
     /// The same, for one on the table's own account.
@@ -239,14 +247,16 @@ impl<'t> View<'t> {
         self.slot().entries.give_back(index);
     }
 
-    /// Gives back what a slot was charged.
-    fn repay(self, payer: Address, panics: &mut Panics) {
-        let Some(route) = self.office().route(payer) else { return self.slot().uncharge() };
-        match route.share.lower(payer.generation, 1) {
-            route::Lowered::Stale => self.slot().uncharge(),
-            route::Lowered::Done => {}
-            route::Lowered::Awaited => self.office().wake_sender(payer, panics),
+    /// Gives back what a slot was charged. Whether a sender waits for it.
+    fn repay(self, payer: Address) -> bool {
+        let lowered = match self.office().route(payer) {
+            Some(route) => route.share.lower(payer.generation, 1),
+            None => route::Lowered::Stale,
+        };
+        if let route::Lowered::Stale = lowered {
+            self.slot().uncharge();
         }
+        matches!(lowered, route::Lowered::Awaited)
     }
 
     pub(crate) fn retain(self, handle: Handle) -> Result<(), TableError> {
@@ -258,20 +268,43 @@ impl<'t> View<'t> {
     }
 
     /// Takes one reference of this kind back. `false`: there is none.
-    pub(crate) fn lower(self, handle: Handle, by: By, panics: &mut Panics) -> bool {
+    pub(crate) fn lower(self, handle: Handle, by: By) -> bool {
+        match self.lower_count(handle, by) {
+            Some(Some(last)) => {
+                Panics::after(|panics| self.settle(last, panics));
+                true
+            }
+            Some(None) => true,
+            None => false,
+        }
+    }
+
+    /// The same, in the middle of something.
+    pub(crate) fn lower_amid(self, handle: Handle, by: By, panics: &mut Panics) {
+        if let Some(Some(last)) = self.lower_count(handle, by) {
+            self.settle(last, panics);
+        }
+    }
+
+    /// The key of what must be settled, if the reference was the last one.
+    #[inline(always)]
+    fn lower_count(self, handle: Handle, by: By) -> Option<Option<Key>> {
         let lowered = self.with_entry(handle, |entry| {
             let key = entry.key(); // This life's, if the step succeeds.
             (key, entry.lower(handle.generation(), by))
         });
         match lowered {
-            Some((Some(key), Some(Lowered::Last))) => {
-                self.slot().live.fetch_sub(1, Relaxed);
-                self.walk(panics, |family| self.slot().index.settle(family, key));
-                true
-            }
-            Some((_, Some(_))) => true,
-            _ => false,
+            Some((Some(key), Some(Lowered::Last))) => Some(Some(key)),
+            Some((_, Some(_))) => Some(None),
+            _ => None,
         }
+    }
+
+    /// Sees to it that an entry that has died is no longer listed.
+    #[inline(never)]
+    fn settle(self, key: Key, panics: &mut Panics) {
+        self.slot().live.fetch_sub(1, Relaxed);
+        self.walk(panics, |family| self.slot().index.settle(family, key));
     }
 
     /// Turns a guard's reference into the process's own.
@@ -343,9 +376,12 @@ impl Family for EntryFamily<'_> {
     fn unlinked(&self, index: u32) {
         // SAFETY: dead and unlinked by our step, so its slot is ours to give back.
         let payer = unsafe { self.view.slot().entries.slot(index) }.payer();
-        let mut panics = self.panics.take();
-        self.view.give_back(index, payer, &mut panics);
-        self.panics.set(panics);
+        self.view.vacate(index);
+        if self.view.repay(payer) {
+            let mut panics = self.panics.take();
+            self.view.office().wake_sender(payer, &mut panics);
+            self.panics.set(panics);
+        }
     }
 }
 

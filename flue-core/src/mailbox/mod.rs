@@ -41,6 +41,7 @@ use core::ptr::NonNull;
 use head::{Element, What};
 use magazine::Spare;
 use node::Node;
+use settle::Recent;
 
 /// Where signals to one route are received, by one owner.
 ///
@@ -93,6 +94,8 @@ pub struct Mailbox {
     lent: Option<(Element, NonNull<Node>)>,
     /// Handles that the guard of `lent` has not given away.
     pub(crate) handles: heapless::Vec<Handle, MAX_MESSAGE_HANDLES>,
+    /// Where in the table the capabilities that came last are.
+    recent: Recent,
     /// Nodes to be given back together.
     spare: Spare,
     /// Whether the head was put to sleep.
@@ -178,6 +181,7 @@ impl Mailbox {
             has_lent: false,
             lent: None,
             handles: heapless::Vec::new(),
+            recent: Recent::new(),
             spare: Spare::new(office.is_thrifty()),
             asleep: false,
             monitors: Cell::new(0),

@@ -132,7 +132,7 @@ impl Mailbox {
             self.return_spare();
         }
         if self.channel().received.has_waiting() {
-            Panics::after(|panics| self.post_office().wake_sender(self.address, panics));
+            self.post_office().wake_one_sender(self.address);
         }
     }
 
@@ -160,7 +160,7 @@ impl Mailbox {
             self.lent = Some((element, node));
         }
         if envelope.attached > 0 {
-            Panics::after(|panics| self.import(node, panics));
+            self.import(node);
         }
         Message::new(self, envelope.data, envelope.length)
     }
@@ -408,7 +408,7 @@ impl Mailbox {
         }
         if awaited {
             self.counted = element;
-            Panics::after(|panics| self.post_office().wake_sender(self.address, panics));
+            self.post_office().wake_one_sender(self.address);
             self.counted = Element::NONE;
         }
     }

@@ -9,6 +9,7 @@ use super::Mailbox;
 use super::head::{Element, What};
 use super::magazine::BATCH;
 use super::node::{Attachment, Content, Holds, Node};
+use crate::cap::Reference;
 use crate::cap::entry::By;
 use crate::cap::handle::Handle;
 use crate::cap::view::Admitted;
@@ -18,16 +19,37 @@ use crate::route::Lowered;
 use crate::twin::{self, Twin};
 use core::ptr::NonNull;
 
+/// Of the capabilities that came, how many may be found again without a search.
+const RECENT: usize = if cfg!(feature = "alloc") { 8 } else { 1 };
+
+/// Indices of table entries that hold, or held, the capabilities that came last: those who
+/// talk send the same ones again and again.
+pub(super) struct Recent([u32; RECENT]);
+
+impl Recent {
+    pub(super) const fn new() -> Self {
+        Self([0; RECENT])
+    }
+
+    /// The place for what is known of a capability.
+    fn place(&mut self, reference: Reference) -> &mut u32 {
+        let at = reference.route.index ^ reference.permissions.bits();
+        &mut self.0[at as usize % RECENT]
+    }
+}
+
 impl Mailbox {
     /// Puts the attached capabilities into the table, for the guard: from the
     /// last back to the first, as they are chained.
     #[inline(never)]
-    pub(super) fn import(&mut self, lent: NonNull<Node>, panics: &mut Panics) {
-        while let Some(attachment) = self.last_attachment(lent) {
-            let handle = self.admit(attachment, panics);
-            let _ = self.handles.push(handle); // As many as a message may carry.
-        }
-        self.handles.reverse();
+    pub(super) fn import(&mut self, lent: NonNull<Node>) {
+        Panics::after(|panics| {
+            while let Some(attachment) = self.last_attachment(lent) {
+                let handle = self.admit(attachment, panics);
+                let _ = self.handles.push(handle); // As many as a message may carry.
+            }
+            self.handles.reverse();
+        });
     }
 
     /// Gives back what the attachments of a message had reserved.
@@ -62,15 +84,20 @@ impl Mailbox {
         }
     }
 
-    fn admit(&self, attachment: Attachment, panics: &mut Panics) -> Handle {
+    fn admit(&mut self, attachment: Attachment, panics: &mut Panics) -> Handle {
         let (view, payer) = (self.table.view(), self.address);
-        match view.admit(attachment.slot, attachment.reference, payer, By::Guard, panics) {
-            Admitted::New(handle) => handle,
-            Admitted::Present(handle) => {
-                view.give_back(attachment.slot, payer, panics);
-                handle
-            }
+        let Attachment { slot, reference } = attachment;
+        let recent = self.recent.place(reference);
+        let admitted = match view.raise_at(*recent, reference, By::Guard) {
+            Some(handle) => Admitted::Present(handle),
+            None => view.admit(slot, reference, payer, By::Guard, panics),
+        };
+        let (Admitted::New(handle) | Admitted::Present(handle)) = admitted;
+        *recent = handle.index();
+        if let Admitted::Present(_) = admitted {
+            view.give_back(slot, payer, panics);
         }
+        handle
     }
 
     /// Ends what a guard had: its handles, the message, its node.
@@ -127,7 +154,7 @@ impl Mailbox {
     pub(super) fn release_lent(&mut self) {
         Panics::after(|panics| {
             while let Some(handle) = self.handles.pop() {
-                self.table.view().lower(handle, By::Guard, panics);
+                self.table.view().lower_amid(handle, By::Guard, panics);
             }
         });
     }

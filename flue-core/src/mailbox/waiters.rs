@@ -327,6 +327,13 @@ impl Office {
         }
     }
 
+    /// The same, at the end of an operation.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn wake_one_sender(&self, route: Address) {
+        Panics::after(|panics| self.wake_sender(route, panics));
+    }
+
     /// Room was made without a receive: wakes a sender if one waits.
     pub(crate) fn room_made(&self, route: Address) {
         let pin = self.pin();
@@ -334,7 +341,7 @@ impl Office {
             self.channel_of(&pin, route).is_some_and(|(_, channel)| channel.received.is_awaited());
         drop(pin);
         if awaited {
-            Panics::after(|panics| self.wake_sender(route, panics));
+            self.wake_one_sender(route);
         }
     }
 
