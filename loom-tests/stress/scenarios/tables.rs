@@ -2,8 +2,9 @@
 
 use super::{Run, Scenario, scenario};
 use crate::office::{Process, limits};
-use crate::threads::{self, give_way};
+use crate::threads::{self, give_way, until};
 use flue_core::{Handle, OwnedSignal, Permissions, SendError, Signal, TableError};
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{
@@ -182,14 +183,25 @@ fn look_ups(run: &Run) -> u64 {
     rounds * 2
 }
 
+/// Signals that one thread passes on to another, which takes them in that order. Without a
+/// lock of `std`: who waits for one synchronises where the thread sanitizer does not see it.
+struct PassedOn {
+    signals: Vec<Cell<Option<OwnedSignal>>>,
+    count: AtomicU64,
+}
+
+// SAFETY: a cell is the passing thread's until `count` is beyond it (release), then the
+// taking one's (acquire).
+unsafe impl Sync for PassedOn {}
+
 /// Received signals are made independent, and dropped by another thread.
 fn owned_elsewhere(run: &Run) -> u64 {
     let total = 300 * run.scale;
     let process = Process::new(&run.office, 4);
     let to = process.mailbox.export(Permissions::SEND).expect("there is room");
     let (table, process) = (process.table.clone(), Mutex::new(process));
-    let place: Mutex<Vec<OwnedSignal>> = Mutex::default();
-    let count = AtomicU64::new(0);
+    let signals = (0..total).map(|_| Cell::new(None)).collect();
+    let passed_on = &PassedOn { signals, count: AtomicU64::new(0) };
     threads::run(3, &|thread| match thread {
         0 => {
             for number in 0..total {
@@ -200,29 +212,28 @@ fn owned_elsewhere(run: &Run) -> u64 {
         }
         1 => {
             let mut process = process.lock().expect("one receiver");
-            for _ in 0..total {
+            for (place, number) in passed_on.signals.iter().zip(1..) {
                 let signal = loop {
                     match process.mailbox.try_recv() {
                         Ok(signal) => break signal.into_owned(),
                         Err(_) => give_way(),
                     }
                 };
-                place.lock().expect("whole").push(signal);
+                place.set(Some(signal));
+                passed_on.count.store(number, Release);
             }
         }
         _ => {
-            while count.load(Relaxed) < total {
-                let signals = std::mem::take(&mut *place.lock().expect("whole"));
-                for signal in signals {
-                    let OwnedSignal::Message(mut message) = signal else { panic!("no monitors") };
-                    let number = count.fetch_add(1, Relaxed);
-                    assert_eq!(message.data(), number.to_le_bytes());
-                    if number.is_multiple_of(3) {
-                        let taken = message.take_handles().next().expect("one was attached");
-                        table.release(taken).expect("it was taken");
-                    }
+            for (place, number) in passed_on.signals.iter().zip(0..) {
+                until(|| passed_on.count.load(Acquire) > number);
+                let Some(OwnedSignal::Message(mut message)) = place.take() else {
+                    panic!("no monitors")
+                };
+                assert_eq!(message.data(), number.to_le_bytes());
+                if number.is_multiple_of(3) {
+                    let taken = message.take_handles().next().expect("one was attached");
+                    table.release(taken).expect("it was taken");
                 }
-                give_way();
             }
         }
     });
