@@ -29,7 +29,7 @@ BEGIN { number = first }
         if (token ~ /^[^A-Z]/) { head = substr(token, 1, 1); token = substr(token, 2) }
         if (token ~ /[^A-Za-z]$/) { tail = substr(token, length(token)); token = substr(token, 1, length(token) - 1) }
         out = out before head "crate::twin::weaken(" number ", " token ")"
-        print number "\t" file "\t" FNR "\t" token > sites
+        print number "\t" file "\t" FNR "\t" token >> sites
         number++
         code = tail substr(code, RSTART + RLENGTH)
     }

@@ -7,38 +7,16 @@
 #
 # AcqRel becomes Acquire, then Release; Acquire and Release become Relaxed; SeqCst becomes
 # AcqRel. All are built into one scratch copy, where the run chooses one; so that a mutant
-# costs only the models. Each has FLUE_LOOM_SECONDS (4) at preemption bound 2.
+# costs only the models. Those that reach it are run, the fastest first, each for at most
+# FLUE_LOOM_SECONDS (4) at preemption bound 2, until one fails or MOST (40) seconds are over.
 # PART=2/5 does the second fifth. At least 90 of 100 must be killed.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 export LOOM_MAX_PREEMPTIONS=2 FLUE_LOOM_SECONDS="${FLUE_LOOM_SECONDS:-4}" RUST_BACKTRACE=0
 patience=$((FLUE_LOOM_SECONDS * 5 + 20))
+export most="${MOST:-40}"
 wanted=$(printf '%s\n' "$@")
-
-# The models that a file's orderings are for, by the files of loom-tests/tests.
-models_for() { # file
-    case $1 in
-        arena/*) echo arena table ;;
-        cap/*) echo table head ;;
-        death.rs | group.rs | roster.rs) echo group link monitor ;;
-        fixed.rs) echo fixed ;;
-        index/*) echo table link monitor ;;
-        life.rs) echo group arena link monitor table ;;
-        link.rs) echo link ;;
-        mailbox/channel.rs) echo credit waiters head ;;
-        mailbox/deliver.rs | mailbox/parcel.rs | mailbox/recv.rs | mailbox/settle.rs | mailbox/mod.rs) echo head credit wake monitor ;;
-        mailbox/head.rs) echo head monitor wake ;;
-        mailbox/magazine.rs) echo arena head ;;
-        mailbox/waiters.rs) echo waiters credit ;;
-        mailbox/wake.rs) echo wake waiters ;;
-        monitor/*) echo monitor ;;
-        office.rs | refs.rs) echo group table arena ;;
-        route.rs) echo credit head table ;;
-        reclaim.rs) ;; # The participants' list of `alloc` without `std`, which no model build has.
-        *) echo arena credit fixed group head link monitor table waiters wake ;;
-    esac
-}
 
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
@@ -55,11 +33,24 @@ cat >>"$copy/flue-core/src/twin.rs" <<'RUST'
 extern crate std;
 
 /// The ordering of a site, or the weaker one that `FLUE_ORDERING=site,ordering` says.
+/// The sites that are reached are written into the file that `FLUE_REACHED` names.
 #[allow(dead_code, missing_docs)]
 pub(crate) fn weaken(site: u32, ordering: Ordering) -> Ordering {
-    use std::sync::OnceLock;
+    use std::collections::BTreeSet;
+    use std::io::Write;
+    use std::sync::{Mutex, OnceLock};
     static WEAK: OnceLock<Option<(u32, Ordering)>> = OnceLock::new();
-    static REACHED: std::sync::Once = std::sync::Once::new();
+    static REACHED: OnceLock<Option<Mutex<(BTreeSet<u32>, std::fs::File)>>> = OnceLock::new();
+    let reached = REACHED.get_or_init(|| {
+        let file = std::fs::File::create(std::env::var_os("FLUE_REACHED")?).expect("a file");
+        Some(Mutex::new((BTreeSet::new(), file)))
+    });
+    if let Some(reached) = reached {
+        let (seen, file) = &mut *reached.lock().expect("one thread");
+        if seen.insert(site) {
+            std::writeln!(file, "{site}").expect("written");
+        }
+    }
     let weak = WEAK.get_or_init(|| {
         let said = std::env::var("FLUE_ORDERING").ok()?;
         let (site, ordering) = said.split_once(',')?;
@@ -72,10 +63,7 @@ pub(crate) fn weaken(site: u32, ordering: Ordering) -> Ordering {
         Some((site.parse().ok()?, ordering))
     });
     match weak {
-        Some((weak, weaker)) if *weak == site => {
-            REACHED.call_once(|| std::eprintln!("weakened"));
-            *weaker
-        }
+        Some((weak, weaker)) if *weak == site => *weaker,
         _ => ordering,
     }
 }
@@ -87,36 +75,35 @@ RUSTFLAGS="--cfg loom" cargo test --release -p loom-tests --no-run 2>&1 | tee bu
     sed -n 's/.*Executable tests\/\([a-z]*\)\.rs (\(.*\))/\1 \2/p' >binaries
 [ -s binaries ] || { cat build.log >&2 && exit 1; }
 
-# Every model as it is: name of its file, binary, model, milliseconds; the fastest first.
+# Every model as it is: milliseconds, binary, model, by file its name; and what it reaches.
+as_it_is() { # name of the file, binary, model
+    local began
+    began=$(date +%s%N)
+    FLUE_REACHED="reached.$3" timeout "$patience" "$2" --exact "$3" >"run.$3" 2>&1 </dev/null ||
+        { cat "run.$3" >&2 && echo "$1 $3 fails as it is" >&2 && return 255; }
+    echo "$((($(date +%s%N) - began) / 1000000)) $2 $3 $1"
+}
+export -f as_it_is
+export patience=$((FLUE_LOOM_SECONDS * 5 + 20))
 while read -r name binary; do
-    for model in $("$binary" --list 2>/dev/null | sed -n 's/: test$//p' | grep '::holds$'); do
-        began=$(date +%s%N)
-        timeout "$patience" "$binary" --exact "$model" >model.log 2>&1 </dev/null ||
-            { cat model.log >&2 && echo "$name $model fails as it is" >&2 && exit 1; }
-        echo "$name $binary $model $((($(date +%s%N) - began) / 1000000))"
-    done
-done <binaries | sort -k4 -n >models
-echo "$next orderings, $(wc -l <models) models, each in $(awk '{ sum += $4 } END { print sum / NR / 1000 }' models) s"
+    "$binary" --list 2>/dev/null | sed -n "s|^\(.*::holds\): test$|$name $binary \1|p"
+done <binaries | xargs -P "${JOBS:-2}" -L 1 bash -c 'as_it_is "$@"' as_it_is | sort -n >models
+echo "$next orderings, $(wc -l <models) models, each in $(awk '{ sum += $1 } END { print sum / NR / 1000 }' models) s"
 
 one() { # number, file, line, ordering, weaker
-    local name binary model status reached=no began=$SECONDS
-    for name in $(models_for "$2"); do
-        while read -r _ binary model _; do
-            status=0
-            FLUE_ORDERING=$1,$5 timeout "$patience" "$binary" --exact "$model" >"run.$1.$5" 2>&1 </dev/null || status=$?
-            if [ "$status" -ne 0 ]; then
-                rm -f "run.$1.$5"
-                echo "killed   $2:$3 $4 -> $5: $name::${model%::holds} ($((SECONDS - began)) s)"
-                return
-            fi
-            ! grep -q '^weakened$' "run.$1.$5" || reached=yes
-        done < <(grep "^$name " models)
-    done
-    rm -f "run.$1.$5"
-    if [ "$reached" = yes ]; then echo "survived $2:$3 $4 -> $5 ($((SECONDS - began)) s)"; else echo "unmodelled $2:$3 $4 -> $5"; fi
+    local name binary model began=$SECONDS reached=no
+    while read -r _ binary model name; do
+        grep -qx "$1" "reached.$model" || continue
+        reached=yes
+        if ! FLUE_ORDERING=$1,$5 timeout "$patience" "$binary" --exact "$model" >"run.$1.$5" 2>&1 </dev/null; then
+            echo "killed   $2:$3 $4 -> $5: $name::${model%::holds} ($((SECONDS - began)) s)"
+            return
+        fi
+        [ $((SECONDS - began)) -lt "$most" ] || break
+    done <models
+    if [ $reached = yes ]; then echo "survived $2:$3 $4 -> $5 ($((SECONDS - began)) s)"; else echo "unmodelled $2:$3 $4 -> $5"; fi
 }
-export -f one models_for
-export patience
+export -f one
 
 while IFS=$'\t' read -r number file line ordering; do
     [ -z "$wanted" ] || grep -qxF "$file" <<<"$wanted" || continue
@@ -131,7 +118,7 @@ if [ -n "${PART:-}" ]; then
     awk -v part="${PART%/*}" -v of="${PART#*/}" 'NR % of == part - 1' mutants >part
     mv part mutants
 fi
-xargs -P "${JOBS:-2}" -L 1 bash -c 'one "$@"' one <mutants | tee results
+xargs -r -P "${JOBS:-2}" -L 1 bash -c 'one "$@"' one <mutants | tee results
 
 killed=$(grep -c '^killed' results || true)
 survived=$(grep -c '^survived' results || true)
