@@ -21,7 +21,7 @@
 use crate::cap::granted::{Granted, Kill as MayKill};
 use crate::error::TableError;
 use crate::life::{Address, Ended};
-use crate::monitor::{DownReason, Firer};
+use crate::monitor::{DownReason, Firer, Waking};
 use crate::office::Office;
 use crate::panics::Panics;
 use crate::reclaim::Pin;
@@ -76,6 +76,7 @@ impl Office {
     /// Kills the group and every one that links pass its death on to.
     pub(crate) fn kill(&self, group: Address) {
         let mut dying = Dying::new(self);
+        let mut panics = Panics::new();
         dying.kill(group);
         let pin = self.pin();
         let mut at = dying.first;
@@ -85,18 +86,33 @@ impl Office {
                 fence(SeqCst); // Partner: whoever announces a monitor, a link or a wait, then looks.
             }
             self.each_route(&pin, group, |route, channel| {
-                self.fire_monitors(&pin, route, channel, DownReason::Killed, Firer::Killer);
+                self.kill_route(&pin, route, channel, &mut panics);
             });
             self.cut_links(&pin, group, |other| dying.kill(other));
             at = dying.at(at).1;
         }
         drop(pin);
-        self.bury(dying.first);
+        self.bury(dying.first, panics);
+    }
+
+    /// Queues the downs of one route of a dead group.
+    fn kill_route(&self, pin: &Pin, route: Address, channel: u32, panics: &mut Panics) {
+        if !self.fire_monitors(pin, route, channel, DownReason::Killed, Firer::Killer) {
+            return;
+        }
+        // If it is closed meanwhile, the second pass does not find it. Either the
+        // closer sees what is held here, or we see that it is closed.
+        if !twin::is(Twin::KilledRouteUnfenced) {
+            fence(SeqCst); // Partner: the closer, who ends the route, then looks.
+        }
+        let is_closed = self.route(route).is_none_or(|slot| !slot.life.is(route.generation));
+        if is_closed && !twin::is(Twin::KilledRouteUnchecked) {
+            self.wake_observers(pin, route, channel, Waking::LateKiller, panics);
+        }
     }
 
     /// The second pass: wakes whoever waits for what happened in the first.
-    fn bury(&self, first: u32) {
-        let mut panics = Panics::new();
+    fn bury(&self, first: u32, mut panics: Panics) {
         let mut at = first;
         while at != NONE {
             let (group, next) = Dying { office: self, first, last: NONE }.at(at);
@@ -104,7 +120,7 @@ impl Office {
             self.each_route(&pin, group, |route, channel| {
                 self.wake_receiver(route, &mut panics);
                 self.wake_senders(&pin, route, channel, &mut panics);
-                self.wake_observers(&pin, route, channel, Firer::Killer, &mut panics);
+                self.wake_observers(&pin, route, channel, Waking::Killer, &mut panics);
             });
             drop(pin);
             self.release(at);

@@ -46,6 +46,9 @@ twins! {
     MonitorUnfenced,
     MonitorUnchecked,
     DownUnconfirmed,
+    KilledRouteUnchecked,
+    KilledRouteUnfenced,
+    CloserKeepsHold,
     CloseUnfenced,
     // wake
     BusyDespiteCallers,

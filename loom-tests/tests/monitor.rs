@@ -7,6 +7,7 @@ use flue_core::{
 };
 use loom::thread;
 use loom_tests::{Parker, block_on, model, office, room};
+use std::task::Context;
 
 /// An observer in a table of the host's, and a mailbox of another group.
 fn pair(office: &PostOffice) -> (Mailbox, Mailbox, Table) {
@@ -138,6 +139,67 @@ model! {
         assert_eq!(down(&mut observer), Some((id, DownReason::Killed)));
         killer.join().unwrap();
     }
+}
+
+model! {
+    /// Rules K3 and R4: a route is closed while its group is killed, whose killer
+    /// then does not find it any more: its observer, asleep, is woken all the same.
+    fn close_races_kill_of_a_watched_route() {
+        let office = office();
+        let (mut observer, watched, _table) = pair(&office);
+        let id = monitor(&watched, &observer);
+        let parker = Parker::new();
+        let asleep = observer.poll_ready(&mut Context::from_waker(&parker.waker()));
+        assert!(asleep.is_pending());
+        let killer = thread::spawn({
+            let group = watched.group().clone();
+            move || group.kill()
+        });
+        watched.close();
+        thread::park();
+        killer.join().unwrap();
+        assert_eq!(down(&mut observer).map(|(seen, _)| seen), Some(id));
+    }
+    twin fails_kept: CloserKeepsHold says "deadlock";
+}
+
+model! {
+    /// The same, but the observer falls asleep when its route was closed, before
+    /// the killer has queued the down: the closer came too early to wake it.
+    fn close_and_sleep_race_kill() {
+        let office = office();
+        let (mut observer, watched, _table) = pair(&office);
+        let id = monitor(&watched, &observer);
+        let killer = thread::spawn({
+            let group = watched.group().clone();
+            move || group.kill()
+        });
+        watched.close();
+        block_on(|cx| observer.poll_ready(cx));
+        assert_eq!(down(&mut observer).map(|(seen, _)| seen), Some(id));
+        killer.join().unwrap();
+    }
+    twin fails_unchecked: KilledRouteUnchecked says "deadlock";
+}
+
+model! {
+    /// The same by three: whom the closer has woken sees what the killer had queued
+    /// before it looked whether the route is closed.
+    fn close_and_kill_race_sleep_of_the_observer() {
+        let office = office();
+        let (mut observer, watched, _table) = pair(&office);
+        let id = monitor(&watched, &observer);
+        let killer = thread::spawn({
+            let group = watched.group().clone();
+            move || group.kill()
+        });
+        let closer = thread::spawn(move || watched.close());
+        block_on(|cx| observer.poll_ready(cx));
+        assert_eq!(down(&mut observer).map(|(seen, _)| seen), Some(id));
+        killer.join().unwrap();
+        closer.join().unwrap();
+    }
+    twin fails_unfenced: KilledRouteUnfenced says "deadlock";
 }
 
 model! {

@@ -24,7 +24,7 @@ use crate::error::{CreateError, TableError};
 use crate::group::RouteGroup;
 use crate::life::Address;
 use crate::limits::{MAX_MESSAGE_HANDLES, MailboxLimits};
-use crate::monitor::{DownReason, Firer, ReceivedDown};
+use crate::monitor::{DownReason, Firer, ReceivedDown, Waking};
 use crate::office::{Office, PostOffice};
 use crate::panics::Panics;
 use crate::roster::Position;
@@ -304,19 +304,21 @@ impl Drop for Mailbox {
         {
             let pin = office.pin();
             if !twin::is(Twin::CloseUnfenced) {
-                fence(SeqCst); // Partner: whoever announces a monitor or a wait, then looks.
+                // Partner: whoever announces a monitor or a wait, or holds one, then looks.
+                fence(SeqCst);
             }
             // First pass: the downs. If the group is dead, its killer may not
             // have come here yet.
             let reason = if self.group.is_dead() { DownReason::Killed } else { DownReason::Closed };
-            office.fire_monitors(&pin, self.address, self.channel_at, reason, Firer::Closer);
+            let _ =
+                office.fire_monitors(&pin, self.address, self.channel_at, reason, Firer::Closer);
             if !office.is_fixed() {
                 self.group.slot().route_roster.remove(self.position);
             }
             self.end_monitors(&pin);
             // Second pass: the wake-ups.
             office.wake_senders(&pin, self.address, self.channel_at, &mut panics);
-            office.wake_observers(&pin, self.address, self.channel_at, Firer::Closer, &mut panics);
+            office.wake_observers(&pin, self.address, self.channel_at, Waking::Closer, &mut panics);
         }
         panics.run(|| self.settle_lent()); // A guard that was forgotten; its payload is user code.
         self.drain(taken, &mut panics);

@@ -174,7 +174,7 @@ impl Office {
     }
 
     /// Fires the monitors of a route and queues their downs. The wake-ups are
-    /// still owed: `wake_observers`.
+    /// still owed, if there were any: `wake_observers`.
     pub(crate) fn fire_monitors(
         &self,
         pin: &Pin,
@@ -182,12 +182,15 @@ impl Office {
         channel: u32,
         reason: DownReason,
         by: Firer,
-    ) {
+    ) -> bool {
+        let mut has_fired = false;
         self.visit_watchers(pin, channel, |index, monitor| {
             if monitor.fire(observed, reason, by) {
+                has_fired = true;
                 self.queue_down(index, monitor);
             }
         });
+        has_fired
     }
 
     /// Pushes a fired monitor on its observer's queue, or ends it if that is gone.
@@ -212,32 +215,61 @@ impl Office {
         self.let_go_of_monitor(index, monitor, QUEUED);
     }
 
-    /// Wakes the observers of what `by` fired of this route, and lets go of it.
+    /// Wakes the observers of this route that are `by`'s to wake, and lets go of
+    /// what was fired.
     pub(crate) fn wake_observers(
         &self,
         pin: &Pin,
         observed: Address,
         channel: u32,
-        by: Firer,
+        by: Waking,
         panics: &mut Panics,
     ) {
         self.visit_watchers(pin, channel, |index, monitor| {
-            // What this caller holds cannot change its addresses; what another
-            // closer holds can, with the version.
+            // Its addresses can change once nobody holds it, with the version.
             let seen = monitor.load();
-            if !seen.is_held_by(by) || monitor.observed.load() != observed {
+            if !by.wakes(seen) || monitor.observed.load() != observed {
                 return;
             }
             let observer = monitor.observer.load();
-            let ours = |word: Word| word.is_held_by(by) && word.same_version(seen);
-            let step = monitor.step(|word| ours(word).then(|| word.set(HELD, 0)));
-            if let Ok((_, after)) = step {
-                if after.is_free() {
+            let is_same = |word: Word| word.same_version(seen) && by.wakes(word);
+            let let_go = |word: Word| if by.lets_go(word) { word.set(HELD, 0) } else { word };
+            let step = monitor.step(|word| is_same(word).then(|| let_go(word)));
+            if let Ok((before, after)) = step {
+                if before.is_held() && after.is_free() {
                     self.free_monitor(index, monitor);
                 }
                 self.wake_receiver(observer, panics);
             }
         });
+    }
+}
+
+/// On what occasion the observers of a route are woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waking {
+    /// The killer's second pass, which finds the route open.
+    Killer,
+    /// The route is closed: for a killer too, who will not find it any more.
+    Closer,
+    /// A killer that finds the route closed after its first pass: the closer may
+    /// have been here before the downs were queued.
+    LateKiller,
+}
+
+impl Waking {
+    fn wakes(self, word: Word) -> bool {
+        match self {
+            Self::Killer => word.is_held_by_killer(),
+            Self::Closer => {
+                word.is_held() && !(word.is_held_by_killer() && twin::is(Twin::CloserKeepsHold))
+            }
+            Self::LateKiller => word.is_held_by_killer() || word.stage() == FIRED,
+        }
+    }
+
+    fn lets_go(self, word: Word) -> bool {
+        word.is_held_by_killer() || (self == Self::Closer && word.is_held())
     }
 }
 

@@ -18,7 +18,10 @@
 //!
 //! Holds: *held* by whoever fired it, until the wake-ups are done; *queued* by
 //! the observer's queue; *listed* by the index. Whose step lets go of the last
-//! one, with the stage Over, frees the record.
+//! one, with the stage Over, frees the record. A killer does not find a route
+//! again that was closed meanwhile, so the closer lets go for it; and a killer
+//! that sees it closed as soon as the downs are queued wakes at once, because the
+//! closer may have looked before (`Waking`).
 //!
 //! # Transitions
 //! | step   | from           | to             | by                  | owes           |
@@ -26,7 +29,7 @@
 //! | arm    | Vacant         | Armed, listed; Fired if the route is over | the observer's owner | as fire |
 //! | fire   | Armed          | Fired, held, queued | a killer, the closing owner, the arming owner | the push, then letting go |
 //! | end    | Armed, Fired   | Over           | the observer's owner | settling the index |
-//! | let go | any hold       | one fewer      | who has it          | if last: freeing |
+//! | let go | any hold       | one fewer      | who has it, or the closer | if last: freeing |
 //!
 //! # Who may read and write the fields
 //! The addresses, the number and the reserved slot are written while Vacant and
@@ -108,8 +111,12 @@ impl Word {
         VERSION.get(self.0) == VERSION.get(other.0)
     }
 
-    pub(super) fn is_held_by(self, by: Firer) -> bool {
-        HELD.get(self.0) == 1 && CLOSER.get(self.0) == usize::from(by == Firer::Closer)
+    pub(super) fn is_held(self) -> bool {
+        HELD.get(self.0) == 1
+    }
+
+    pub(super) fn is_held_by_killer(self) -> bool {
+        self.is_held() && CLOSER.get(self.0) == 0
     }
 
     pub(super) fn is_free(self) -> bool {
