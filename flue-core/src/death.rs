@@ -39,6 +39,10 @@ struct Dying<'o> {
     last: u32,
 }
 
+/// Routes, and their channels, that were closed while their downs were being queued: the
+/// second pass would not find them. Beyond so many their observers are woken at once.
+type Late = heapless::Vec<(Address, u32), 8>;
+
 /// Ends the list; no slot's index.
 const NONE: u32 = u32::MAX;
 
@@ -76,7 +80,7 @@ impl Office {
     /// Kills the group and every one that links pass its death on to.
     pub(crate) fn kill(&self, group: Address) {
         let mut dying = Dying::new(self);
-        let mut panics = Panics::new();
+        let (mut late, mut panics) = (Late::new(), Panics::new());
         dying.kill(group);
         let pin = self.pin();
         let mut at = dying.first;
@@ -86,29 +90,34 @@ impl Office {
                 fence(SeqCst); // Partner: whoever announces a monitor, a link or a wait, then looks.
             }
             self.each_route(&pin, group, |route, channel| {
-                self.kill_route(&pin, route, channel, &mut panics);
+                if self.kill_route(&pin, route, channel)
+                    && let Err((route, channel)) = late.push((route, channel))
+                {
+                    self.wake_observers(&pin, route, channel, Waking::LateKiller, &mut panics);
+                }
             });
             self.cut_links(&pin, group, |other| dying.kill(other));
             at = dying.at(at).1;
+        }
+        for (route, channel) in late {
+            self.wake_observers(&pin, route, channel, Waking::LateKiller, &mut panics);
         }
         drop(pin);
         self.bury(dying.first, panics);
     }
 
-    /// Queues the downs of one route of a dead group.
-    fn kill_route(&self, pin: &Pin, route: Address, channel: u32, panics: &mut Panics) {
+    /// Queues the downs of one route of a dead group. Whether it is closed by now, and
+    /// its closer may have come too early to wake the observers.
+    fn kill_route(&self, pin: &Pin, route: Address, channel: u32) -> bool {
         if !self.fire_monitors(pin, route, channel, DownReason::Killed, Firer::Killer) {
-            return;
+            return false;
         }
-        // If it is closed meanwhile, the second pass does not find it. Either the
-        // closer sees what is held here, or we see that it is closed.
+        // Either the closer sees what is held here, or we see that it is closed.
         if !twin::is(Twin::KilledRouteUnfenced) {
             fence(SeqCst); // Partner: the closer, who ends the route, then looks.
         }
         let is_closed = self.route(route).is_none_or(|slot| !slot.life.is(route.generation));
-        if is_closed && !twin::is(Twin::KilledRouteUnchecked) {
-            self.wake_observers(pin, route, channel, Waking::LateKiller, panics);
-        }
+        is_closed && !twin::is(Twin::KilledRouteUnchecked)
     }
 
     /// The second pass: wakes whoever waits for what happened in the first.

@@ -20,8 +20,8 @@
 //! the observer's queue; *listed* by the index. Whose step lets go of the last
 //! one, with the stage Over, frees the record. A killer does not find a route
 //! again that was closed meanwhile, so the closer lets go for it; and a killer
-//! that sees it closed as soon as the downs are queued wakes at once, because the
-//! closer may have looked before (`Waking`).
+//! that sees it closed when the downs are queued remembers it and wakes, because
+//! the closer may have looked before (`Waking`).
 //!
 //! # Transitions
 //! | step   | from           | to             | by                  | owes           |
