@@ -1,10 +1,12 @@
 //! What the interrupt handler does, and what it remembers for the checks.
 
+mod actions;
+
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use common::process::Process;
-use flue_core::{Handle, Permissions, SendError, Signal, Table, TableError, TryRecvError};
+use flue_core::{Capability, Handle, Mailbox, Permissions, PostOffice, Table};
 
 /// What the handler does when it comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,35 +15,79 @@ pub enum Action {
     Send,
     /// The same, with capabilities attached.
     SendCapability,
+    /// The same, waiting for room, and to receive; then it does not wait any more.
+    Wait,
     /// Receives all there is.
     Receive,
     /// Retains, looks up, demotes and releases in the very table that was interrupted.
     Handles,
+    /// Monitors and links, and undoes both.
+    Watch,
+    /// Makes a process, uses it, and drops it.
+    Create,
     /// Kills the target.
     Kill,
+    /// Closes the target's mailbox.
+    Close,
+    /// Releases the handle of the target in the very table that was interrupted.
+    Release,
 }
 
 impl Action {
-    pub const ALL: [Action; 5] =
-        [Action::Send, Action::SendCapability, Action::Receive, Action::Handles, Action::Kill];
+    pub const ALL: [Action; 10] = [
+        Action::Send,
+        Action::SendCapability,
+        Action::Wait,
+        Action::Receive,
+        Action::Handles,
+        Action::Watch,
+        Action::Create,
+        Action::Kill,
+        Action::Close,
+        Action::Release,
+    ];
+}
+
+/// What the handler did to the target in this shot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Untouched,
+    Killed,
+    Closed,
+    Released,
+}
+
+/// The process that lives for one shot, if the case has one.
+pub struct Known {
+    /// Its handle in the handler's table, and in the interrupted program's.
+    pub own: Handle,
+    pub theirs: Handle,
+    /// Its mailbox, unless the case has it.
+    pub mailbox: Option<Mailbox>,
+    /// Messages it has accepted, whoever sent them, and received.
+    pub sent: u32,
+    pub received: u32,
 }
 
 /// The interrupt handler's process.
 pub struct Handler {
+    office: PostOffice,
     pub process: Process,
-    pub to_main: Handle,
-    pub to_self: Handle,
-    /// The process that lives for one shot, if the case has one.
-    pub target: Option<Handle>,
+    to_main: Handle,
+    to_self: Handle,
+    /// What it watches where there is no target: the main program's mailbox.
+    watched: Handle,
+    pub target: Option<Known>,
     /// The interrupted program's table, and the handle in it that is being used.
-    pub table: Table,
+    table: Table,
     pub subject: Handle,
     pub action: Action,
+    pub fate: Fate,
+    /// Whether the case holds nearly all there is of something.
+    pub is_scarce: bool,
     /// Messages accepted: by the main program's mailbox, by the handler's own.
     pub sent_to_main: u32,
     pub sent_to_self: u32,
-    /// Messages the target accepted in this shot.
-    pub sent_to_target: u32,
     /// Numbers expected next in the handler's mailbox: from the main program, from the handler.
     pub next: [u32; 2],
 }
@@ -66,67 +112,31 @@ pub fn check(next: &mut [u32; 2], data: &[u8]) {
 }
 
 impl Handler {
-    fn act(&mut self) {
-        match self.action {
-            Action::Send => self.send(&[]),
-            Action::SendCapability => self.send(&[self.to_self, self.to_main]),
-            Action::Receive => self.receive(),
-            Action::Handles => self.handles(),
-            Action::Kill => {
-                if let Some(target) = self.target {
-                    assert!(matches!(
-                        self.process.table.kill(target),
-                        Ok(()) | Err(TableError::Closed)
-                    ));
-                }
-            }
+    /// The handler as `process`, which knows the interrupted program's, `main`.
+    pub fn new(office: &PostOffice, process: Process, main: &Process, subject: Handle) -> Handler {
+        Handler {
+            office: office.clone(),
+            to_main: process.meet(main, Permissions::SEND),
+            watched: process.meet(main, Permissions::LINK),
+            to_self: process.mailbox.export(Permissions::SEND).unwrap(),
+            target: None,
+            table: main.table.clone(),
+            subject,
+            action: Action::Send,
+            fate: Fate::Untouched,
+            is_scarce: false,
+            sent_to_main: 0,
+            sent_to_self: 0,
+            next: [0; 2],
+            process,
         }
     }
 
-    fn send(&mut self, attach: &[Handle]) {
-        let table = &self.process.table;
-        self.sent_to_main +=
-            accepted(table.send(self.to_main, &encode(FROM_HANDLER, self.sent_to_main), attach));
-        self.sent_to_self +=
-            accepted(table.send(self.to_self, &encode(FROM_HANDLER, self.sent_to_self), attach));
-        if let Some(target) = self.target {
-            self.sent_to_target += accepted(table.send(target, b"target", attach));
-        }
-    }
-
-    /// Receives all messages. It watches nobody, so there are no downs.
-    pub fn receive(&mut self) {
-        loop {
-            match self.process.mailbox.try_recv() {
-                Ok(Signal::Message(message)) => check(&mut self.next, message.data()),
-                Ok(_) => unreachable!(),
-                Err(TryRecvError::Empty) => break,
-                Err(error) => panic!("handler's receive: {error}"),
-            }
-        }
-    }
-
-    /// The subject may be gone, or going: then each operation says so, and none half happens.
-    fn handles(&mut self) {
-        if self.table.retain(self.subject).is_ok() {
-            assert!(self.table.contains(self.subject));
-            let permissions = self.table.permissions(self.subject).unwrap();
-            let capability = self.table.capability(self.subject).unwrap();
-            assert_eq!(capability.permissions(), permissions);
-            let demoted = self.table.demote(self.subject, Permissions::empty()).unwrap();
-            assert_eq!(self.table.same_route(demoted, self.subject), Ok(true));
-            self.table.release(demoted).unwrap();
-            self.table.release(self.subject).unwrap();
-        }
-    }
-}
-
-/// 1 if a message was accepted. A handler takes no for an answer: the mailbox may be full, the target dead.
-fn accepted(result: Result<(), SendError>) -> u32 {
-    match result {
-        Ok(()) => 1,
-        Err(SendError::Full | SendError::Closed) => 0,
-        Err(error) => panic!("handler's send: {error}"),
+    /// Makes the handler know a target, whose handle in the main program's table is `theirs`.
+    pub fn meet(&mut self, mailbox: Mailbox, capability: &Capability, theirs: Handle) {
+        let own = self.process.table.insert(capability).unwrap();
+        self.target = Some(Known { own, theirs, mailbox: Some(mailbox), sent: 0, received: 0 });
+        self.subject = theirs;
     }
 }
 
@@ -153,7 +163,11 @@ pub fn with<R>(look: impl FnOnce(&mut Handler) -> R) -> R {
 
 /// Called by the interrupt.
 pub fn run() {
-    with(Handler::act);
+    turn(|place| {
+        if let Some(handler) = place {
+            handler.act();
+        }
+    });
 }
 
 fn turn<R>(look: impl FnOnce(&mut Option<Handler>) -> R) -> R {

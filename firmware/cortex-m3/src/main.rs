@@ -1,29 +1,39 @@
-//! Sweeps an interrupt over every instruction boundary of every operation, and counts the instructions of each.
+//! Sweeps an interrupt over every instruction boundary of every operation.
 #![no_std]
 #![no_main]
 
 mod cases;
 mod handler;
 mod rig;
+mod stage;
 
-use cases::{CASES, Case, Stage};
+use cases::Case;
 use common::process::own_handles;
-use common::{figures, machine, println, steps, tour};
-use flue_core::StaticPostOffice;
+use common::{machine, println, tour};
+use flue_core::{Limits, StaticPostOffice};
 use handler::Action;
 use rig::Rig;
+use stage::Stage;
 
 common::report_panics!();
 
 static TOUR: tour::Office = tour::storage();
-static COUNTED: steps::Office = steps::storage();
-static SWEPT: StaticPostOffice<6, 24, 24> = StaticPostOffice::with_limits(own_handles(8));
+static SWEPT: StaticPostOffice<8, 24, 24> = StaticPostOffice::with_limits(LIMITS);
+
+const LINKS_PER_GROUP: u32 = 2;
+const MONITORS_PER_GROUP: u32 = 2;
+const LIMITS: Limits = {
+    let mut limits = own_handles(8);
+    limits.links_per_group = LINKS_PER_GROUP;
+    limits.monitors_per_group = MONITORS_PER_GROUP;
+    limits
+};
 
 /// Delays that miss, one after the other, before a sweep ends: the interrupt now comes after the operation.
 const MISSES: u32 = 8;
-/// Delays in a row that may stop at one instruction; more, and interrupts were masked there. An instruction is less than
-/// 2 ticks, but slots are reused in rotation: the way to an instruction may be longer by a few from shot to shot.
-const LONGEST_STAY: u32 = 12;
+/// Delays in a row that may stop at one instruction; more, and interrupts were masked there. Slots are reused in
+/// rotation: the way to an instruction may be longer by a few from shot to shot.
+const LONGEST_STAY: u32 = 8;
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
@@ -31,19 +41,15 @@ fn main() -> ! {
     println!("tour: {} messages, {} downs", totals.messages, totals.downs);
 
     let mut rig = Rig::new();
-    let is_flat = steps::run(&COUNTED.office(), &mut rig, steps::ROUNDS, 8);
-    assert!(is_flat, "sends and receives take more in a crowd");
-    figures::sizes();
-
-    let office = SWEPT.office();
-    let mut stage = Stage::new(rig, &office);
+    rig.check();
+    let mut stage = Stage::new(rig, &SWEPT.office());
     let mut entries = 0;
-    for case in CASES {
+    for case in cases::all() {
         entries += sweep(&mut stage, case);
     }
     println!(
         "{} operations x {} handlers: {entries} interrupts, nothing lost, doubled, reordered or stuck",
-        CASES.len(),
+        cases::all().count(),
         Action::ALL.len()
     );
     machine::exit(0)
@@ -57,21 +63,26 @@ fn sweep(stage: &mut Stage, case: &Case) -> u32 {
         let (mut delay, mut misses, mut entries) = (1, 0, 0);
         let (mut last, mut stay) = (0, 0);
         while misses < MISSES {
-            match (case.1)(stage, delay) {
+            match (case.run)(stage, delay) {
                 Some(pc) => {
                     entries += 1;
                     misses = 0;
                     stay = if pc == last { stay + 1 } else { 1 };
                     last = pc;
-                    assert!(stay <= LONGEST_STAY, "{}: interrupts are masked at {pc:#x}", case.0);
+                    assert!(
+                        stay <= LONGEST_STAY,
+                        "{}: interrupts are masked at {pc:#x}",
+                        case.name
+                    );
                 }
                 None => misses += 1,
             }
             stage.settle();
             delay += 1;
         }
+        stage.fill();
         total += entries;
     }
-    println!("  {:18} {total:6} interrupts", case.0);
+    println!("  {:33} {total:6} interrupts", case.name);
     total
 }
