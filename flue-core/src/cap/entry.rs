@@ -257,24 +257,22 @@ impl Entry {
     /// Raises a count of the entry with `key`, if that is what still lives
     /// here. Returns its handle. A count at its maximum sticks (rule P5).
     pub(crate) fn raise_key(&self, index: u32, key: Key, by: By) -> Option<Handle> {
-        self.raise_if(index, key, by, |seen| !seen.is_vacant())
+        self.raise_if(index, key, by, true)
     }
 
     /// The same, for who remembers that it was here, and has not just found it listed:
     /// what is only staged may be withdrawn.
     #[inline]
     pub(crate) fn raise_live(&self, index: u32, key: Key, by: By) -> Option<Handle> {
-        if twin::is(Twin::StagedRemembered) {
-            return self.raise_key(index, key, by);
-        }
-        self.raise_if(index, key, by, Word::is_live)
+        self.raise_if(index, key, by, twin::is(Twin::StagedRemembered))
     }
 
-    #[inline(always)]
-    fn raise_if(&self, index: u32, key: Key, by: By, may: impl Fn(Word) -> bool) -> Option<Handle> {
+    #[cfg_attr(not(feature = "alloc"), inline(never))] // Once, where memory is scarce.
+    fn raise_if(&self, index: u32, key: Key, by: By, may_be_staged: bool) -> Option<Handle> {
         loop {
             let seen = self.load();
-            if !may(seen) || self.key() != Some(key) {
+            let is_there = if may_be_staged { !seen.is_vacant() } else { seen.is_live() };
+            if !is_there || self.key() != Some(key) {
                 return None;
             }
             let generation = self.generation.load(Acquire);
