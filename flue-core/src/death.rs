@@ -25,6 +25,7 @@ use crate::monitor::{DownReason, Firer, Waking};
 use crate::office::Office;
 use crate::panics::Panics;
 use crate::reclaim::Pin;
+use crate::sync::MODEL;
 use crate::sync::atomic::{
     Ordering::{Acquire, Relaxed, SeqCst},
     fence,
@@ -41,7 +42,9 @@ struct Dying<'o> {
 
 /// Routes, and their channels, that were closed while their downs were being queued: the
 /// second pass would not find them. Beyond so many their observers are woken at once.
-type Late = heapless::Vec<(Address, u32), 8>;
+type Late = heapless::Vec<(Address, u32), LATE>;
+/// None in the models of narrow words, so that models see both ways.
+const LATE: usize = if MODEL && cfg!(flue_word = "32") { 0 } else { 8 };
 
 /// Ends the list; no slot's index.
 const NONE: u32 = u32::MAX;
