@@ -21,10 +21,13 @@
 use crate::cap::granted::{Granted, Kill as MayKill};
 use crate::error::TableError;
 use crate::life::{Address, Ended};
+use crate::mailbox::channel::Channel;
 use crate::monitor::{DownReason, Firer, Waking};
 use crate::office::Office;
 use crate::panics::Panics;
 use crate::reclaim::Pin;
+use crate::roster::Roster;
+use crate::route::Route;
 use crate::sync::MODEL;
 use crate::sync::atomic::{
     Ordering::{Acquire, Relaxed, SeqCst},
@@ -40,9 +43,17 @@ struct Dying<'o> {
     last: u32,
 }
 
-/// Routes, and their channels, that were closed while their downs were being queued: the
-/// second pass would not find them. Beyond so many their observers are woken at once.
-type Late = heapless::Vec<(Address, u32), LATE>;
+/// A route that was open when it was looked at, and what it consists of.
+#[derive(Clone, Copy)]
+struct Open<'p> {
+    address: Address,
+    route: &'p Route,
+    channel: &'p Channel,
+}
+
+/// Routes that were closed while their downs were being queued: the second pass would
+/// not find them. Beyond so many their observers are woken at once.
+type Late<'p> = heapless::Vec<Open<'p>, LATE>;
 /// None in the models of narrow words, so that models see both ways.
 const LATE: usize = if MODEL && cfg!(flue_word = "32") { 0 } else { 8 };
 
@@ -83,44 +94,52 @@ impl Office {
     /// Kills the group and every one that links pass its death on to.
     pub(crate) fn kill(&self, group: Address) {
         let mut dying = Dying::new(self);
-        let (mut late, mut panics) = (Late::new(), Panics::new());
+        let mut panics = Panics::new();
         dying.kill(group);
-        let pin = self.pin();
-        let mut at = dying.first;
-        while at != NONE {
-            let (group, _) = dying.at(at);
-            if !twin::is(Twin::KillUnfenced) {
-                fence(SeqCst); // Partner: whoever announces a monitor, a link or a wait, then looks.
-            }
-            self.each_route(&pin, group, |route, channel| {
-                if self.kill_route(&pin, route, channel)
-                    && let Err((route, channel)) = late.push((route, channel))
-                {
-                    self.wake_observers(&pin, route, channel, Waking::LateKiller, &mut panics);
+        {
+            let pin = self.pin();
+            let mut late = Late::new();
+            let mut at = dying.first;
+            while at != NONE {
+                let (group, _) = dying.at(at);
+                if !twin::is(Twin::KillUnfenced) {
+                    fence(SeqCst); // Partner: whoever announces a monitor, a link or a wait, then looks.
                 }
-            });
-            self.cut_links(&pin, group, |other| dying.kill(other));
-            at = dying.at(at).1;
+                self.each_route(&pin, group, |open| {
+                    if self.kill_route(&pin, open)
+                        && let Err(open) = late.push(open)
+                    {
+                        self.wake_late(&pin, open, &mut panics);
+                    }
+                });
+                self.cut_links(&pin, group, |other| dying.kill(other));
+                at = dying.at(at).1;
+            }
+            for open in late {
+                self.wake_late(&pin, open, &mut panics);
+            }
         }
-        for (route, channel) in late {
-            self.wake_observers(&pin, route, channel, Waking::LateKiller, &mut panics);
-        }
-        drop(pin);
         self.bury(dying.first, panics);
     }
 
     /// Queues the downs of one route of a dead group. Whether it is closed by now, and
     /// its closer may have come too early to wake the observers.
-    fn kill_route(&self, pin: &Pin, route: Address, channel: u32) -> bool {
-        if !self.fire_monitors(pin, route, channel, DownReason::Killed, Firer::Killer) {
+    fn kill_route(&self, pin: &Pin, Open { address, route, channel }: Open<'_>) -> bool {
+        let has_fired = self.may_list(&channel.observers)
+            && self.fire_monitors(pin, address, channel, DownReason::Killed, Firer::Killer);
+        if !has_fired {
             return false;
         }
         // Either the closer sees what is held here, or we see that it is closed.
         if !twin::is(Twin::KilledRouteUnfenced) {
             fence(SeqCst); // Partner: the closer, who ends the route, then looks.
         }
-        let is_closed = self.route(route).is_none_or(|slot| !slot.life.is(route.generation));
-        is_closed && !twin::is(Twin::KilledRouteUnchecked)
+        !route.life.is(address.generation) && !twin::is(Twin::KilledRouteUnchecked)
+    }
+
+    /// Wakes the observers of a route that was closed before all its downs were queued.
+    fn wake_late(&self, pin: &Pin, open: Open<'_>, panics: &mut Panics) {
+        self.wake_observers(pin, open.address, open.channel, Waking::LateKiller, panics);
     }
 
     /// The second pass: wakes whoever waits for what happened in the first.
@@ -129,10 +148,17 @@ impl Office {
         while at != NONE {
             let (group, next) = Dying { office: self, first, last: NONE }.at(at);
             let pin = self.pin();
-            self.each_route(&pin, group, |route, channel| {
-                self.wake_receiver(route, &mut panics);
-                self.wake_senders(&pin, route, channel, &mut panics);
-                self.wake_observers(&pin, route, channel, Waking::Killer, &mut panics);
+            self.each_route(&pin, group, |Open { address, route, channel }| {
+                // Who registers after the kill's fence sees that the group is dead.
+                if route.wake.is_present() {
+                    self.call_receiver(address.index, route, &mut panics);
+                }
+                if self.may_list(&channel.waiters) {
+                    self.wake_senders(&pin, address, channel, &mut panics);
+                }
+                if self.may_list(&channel.observers) {
+                    self.wake_observers(&pin, address, channel, Waking::Killer, &mut panics);
+                }
             });
             drop(pin);
             self.release(at);
@@ -141,18 +167,25 @@ impl Office {
         panics.resume();
     }
 
-    /// Calls `visit` with each route of the group that is open, and its channel.
-    fn each_route(&self, pin: &Pin, group: Address, mut visit: impl FnMut(Address, u32)) {
+    /// Whether there is somebody to be walked; offices without rosters walk all there are.
+    #[inline]
+    fn may_list(&self, roster: &Roster) -> bool {
+        self.is_fixed() || !roster.is_idle()
+    }
+
+    /// Calls `visit` with each route of the group that is open.
+    fn each_route<'p>(&'p self, pin: &'p Pin, group: Address, mut visit: impl FnMut(Open<'p>)) {
         let mut visit = |index: u32| {
             // SAFETY: it was on the roster or is in a fixed arena, so it was
             // claimed once, and routes' slots are never retired.
             let route = unsafe { self.routes.slot(index) };
             let Some(generation) = route.life.living() else { return };
-            let at = route.channel.load(Acquire);
-            let of = self.channels.peek(pin, at).map(|channel| channel.group.load());
+            let Some(channel) = self.channels.peek(pin, route.channel.load(Acquire)) else {
+                return;
+            };
             // Still open: then the channel was this route's when it was read.
-            if of == Some(group) && route.life.is(generation) {
-                visit(Address { index, generation }, at);
+            if channel.group.load() == group && route.life.is(generation) {
+                visit(Open { address: Address { index, generation }, route, channel });
             }
         };
         if self.is_fixed() {

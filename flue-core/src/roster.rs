@@ -42,6 +42,10 @@ mod none {
 
         pub(crate) fn remove(&self, _position: Position) {}
 
+        pub(crate) fn is_idle(&self) -> bool {
+            true
+        }
+
         pub(crate) fn visit(&self, _pin: &Pin, _visit: impl FnMut(u32)) {}
 
         pub(crate) fn clear(&self, _pin: &Pin) {}
@@ -123,10 +127,15 @@ mod some {
             }
         }
 
+        /// Whether nobody is a member: mostly there never was one, or none is left.
+        #[inline]
+        pub(crate) fn is_idle(&self) -> bool {
+            self.members().is_none_or(Members::is_idle)
+        }
+
         /// Visits the members, for those who validate what they see.
         #[inline]
         pub(crate) fn visit<'p>(&'p self, pin: &'p Pin, visit: impl FnMut(u32)) {
-            // Mostly there never was one, or none is left.
             if let Some(members) = self.members().filter(|members| !members.is_idle()) {
                 Self::walk(members, pin, visit);
             }

@@ -316,6 +316,8 @@ model! {
         assert!(result);
         killer.join().unwrap();
     }
+    /// A killer that looks for a waker before its step is seen by who registers one.
+    twin fails_unfenced: KillUnfenced says "deadlock";
 }
 
 model! {

@@ -327,19 +327,20 @@ impl Office {
         if route.wake.is_notified() {
             return;
         }
-        let mut panics = Panics::new();
-        if route.wake.wake(&mut panics) == Left::Vacant {
-            self.vacate_route(index);
-        }
-        panics.resume();
+        Panics::after(|panics| self.call_receiver(index, route, panics));
     }
 
     /// Wakes whoever waits to receive from this route.
     pub(crate) fn wake_receiver(&self, address: Address, panics: &mut Panics) {
-        if let Some(route) = self.route(address)
-            && route.wake.wake(panics) == Left::Vacant
-        {
-            self.vacate_route(address.index);
+        if let Some(route) = self.route(address) {
+            self.call_receiver(address.index, route, panics);
+        }
+    }
+
+    /// The same, where the route was found.
+    pub(crate) fn call_receiver(&self, index: u32, route: &Route, panics: &mut Panics) {
+        if route.wake.wake(panics) == Left::Vacant {
+            self.vacate_route(index);
         }
     }
 

@@ -310,15 +310,14 @@ impl Drop for Mailbox {
             // First pass: the downs. If the group is dead, its killer may not
             // have come here yet.
             let reason = if self.group.is_dead() { DownReason::Killed } else { DownReason::Closed };
-            let _ =
-                office.fire_monitors(&pin, self.address, self.channel_at, reason, Firer::Closer);
+            let _ = office.fire_monitors(&pin, self.address, self.channel(), reason, Firer::Closer);
             if !office.is_fixed() {
                 self.group.slot().route_roster.remove(self.position);
             }
             self.end_monitors(&pin);
             // Second pass: the wake-ups.
-            office.wake_senders(&pin, self.address, self.channel_at, &mut panics);
-            office.wake_observers(&pin, self.address, self.channel_at, Waking::Closer, &mut panics);
+            office.wake_senders(&pin, self.address, self.channel(), &mut panics);
+            office.wake_observers(&pin, self.address, self.channel(), Waking::Closer, &mut panics);
         }
         panics.run(|| self.settle_lent()); // A guard that was forgotten; its payload is user code.
         self.drain(taken, &mut panics);

@@ -34,7 +34,8 @@ impl Recent {
     /// The place for what is known of a capability.
     fn place(&mut self, reference: Reference) -> &mut u32 {
         let at = reference.route.index ^ reference.permissions.bits();
-        &mut self.0[at as usize % RECENT]
+        let places = self.0.len();
+        &mut self.0[at as usize % places]
     }
 }
 

@@ -260,17 +260,16 @@ impl fmt::Debug for SendWait {
 }
 
 impl Office {
-    /// Visits the senders that may wait for the route whose channel is at `index`.
+    /// Visits the senders that may wait for the route whose channel is `channel`.
     fn visit_waiters<'p>(
         &'p self,
         pin: &'p Pin,
-        index: u32,
+        channel: &'p Channel,
         mut visit: impl FnMut(u32, &'p Waiter),
     ) {
         if self.is_fixed() {
             return self.waiters.visit(pin, visit);
         }
-        let Some(channel) = self.channels.peek(pin, index) else { return };
         channel.waiters.visit(pin, |record| {
             if let Some(waiter) = self.waiters.peek(pin, record) {
                 visit(record, waiter);
@@ -283,9 +282,9 @@ impl Office {
         &'p self,
         pin: &'p Pin,
         route: Address,
-        channel: u32,
+        channel: &'p Channel,
     ) -> Option<(u32, &'p Waiter)> {
-        let next = self.channels.peek(pin, channel)?.tickets.load(Acquire);
+        let next = channel.tickets.load(Acquire);
         let mut first: Option<(u32, u32, &Waiter)> = None;
         self.visit_waiters(pin, channel, |record, waiter| {
             if waiter.state.load(Acquire) == WAITING && waiter.route.load() == route {
@@ -301,9 +300,9 @@ impl Office {
     /// Wakes the first waiting sender of a route in whose mailbox there is room.
     pub(crate) fn wake_sender(&self, route: Address, panics: &mut Panics) {
         let pin = self.pin();
-        let Some((at, channel)) = self.channel_of(&pin, route) else { return };
+        let Some((_, channel)) = self.channel_of(&pin, route) else { return };
         loop {
-            if let Some((record, waiter)) = self.first_waiting(&pin, route, at) {
+            if let Some((record, waiter)) = self.first_waiting(&pin, route, channel) {
                 let step = waiter.state.compare_exchange(WAITING, NOTIFIED, AcqRel, Acquire);
                 if step.is_ok() {
                     self.call(record, waiter, panics);
@@ -317,7 +316,7 @@ impl Office {
             if let Some(slot) = slot {
                 slot.share.await_it(route.generation, false);
             }
-            if self.first_waiting(&pin, route, at).is_none() {
+            if self.first_waiting(&pin, route, channel).is_none() {
                 break;
             }
             channel.received.await_room();
@@ -350,7 +349,7 @@ impl Office {
         &self,
         pin: &Pin,
         route: Address,
-        channel: u32,
+        channel: &Channel,
         panics: &mut Panics,
     ) {
         self.visit_waiters(pin, channel, |record, waiter| {

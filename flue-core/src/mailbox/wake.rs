@@ -201,6 +201,13 @@ impl WakeSlot {
         self.leave(before, panics)
     }
 
+    /// Whether there is a waker to call. Only for who has stepped and fenced before, in
+    /// a way that who registers after this look sees.
+    #[inline]
+    pub(crate) fn is_present(&self) -> bool {
+        self.load().has(PRESENT)
+    }
+
     /// Whether a call since the last registration has ended: then the owner
     /// will look without another. Only for who knows by another word that the
     /// registration is the latest.

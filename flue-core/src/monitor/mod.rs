@@ -21,6 +21,7 @@ use crate::error::TableError;
 use crate::index::{Family, LinkCell, mix};
 use crate::life::Address;
 use crate::mailbox::Mailbox;
+use crate::mailbox::channel::Channel;
 use crate::mailbox::head::{Element, Pushed};
 use crate::office::Office;
 use crate::panics::Panics;
@@ -159,13 +160,12 @@ impl Office {
     fn visit_watchers<'p>(
         &'p self,
         pin: &'p Pin,
-        channel: u32,
+        channel: &'p Channel,
         mut visit: impl FnMut(u32, &'p Monitor),
     ) {
         if self.is_fixed() {
             return self.monitors.visit(pin, visit);
         }
-        let Some(channel) = self.channels.peek(pin, channel) else { return };
         channel.observers.visit(pin, |index| {
             if let Some(monitor) = self.monitors.peek(pin, index) {
                 visit(index, monitor);
@@ -179,7 +179,7 @@ impl Office {
         &self,
         pin: &Pin,
         observed: Address,
-        channel: u32,
+        channel: &Channel,
         reason: DownReason,
         by: Firer,
     ) -> bool {
@@ -221,7 +221,7 @@ impl Office {
         &self,
         pin: &Pin,
         observed: Address,
-        channel: u32,
+        channel: &Channel,
         by: Waking,
         panics: &mut Panics,
     ) {
