@@ -21,16 +21,21 @@ const CHILD: &str = "FLUE_TWIN";
 /// Seconds after which a model is given up unfinished.
 const MOST_SECONDS: u64 = 20;
 
+/// How many times as long a twin may take: it ends as soon as it is rejected, and a
+/// busy machine must not pass for a model that does not notice.
+const TWIN_PATIENCE: u64 = 9;
+
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
 /// Explores `body` and returns how many executions there were.
-fn explore(name: &str, body: impl Fn() + Send + Sync + 'static) -> usize {
+fn explore(name: &str, patience: u64, body: impl Fn() + Send + Sync + 'static) -> usize {
     let executions = Arc::new(AtomicUsize::new(0));
     let mut model = loom::model::Builder::new();
     let bound = *model.preemption_bound.get_or_insert(2);
-    let most = Duration::from_secs(number("FLUE_LOOM_SECONDS").unwrap_or(MOST_SECONDS));
+    let seconds = number("FLUE_LOOM_SECONDS").unwrap_or(MOST_SECONDS);
+    let most = Duration::from_secs(seconds * patience);
     model.max_branches = 20_000;
     model.max_duration = Some(most);
     model.checkpoint_interval = 50;
@@ -51,7 +56,7 @@ fn explore(name: &str, body: impl Fn() + Send + Sync + 'static) -> usize {
 
 /// Explores a model. Panics if one of its executions fails, or there was but one.
 pub fn holds(name: &str, body: fn()) {
-    let executions = explore(name, body);
+    let executions = explore(name, 1, body);
     assert!(executions > 1, "nothing raced in {name}");
 }
 
@@ -60,7 +65,7 @@ pub fn holds(name: &str, body: fn()) {
 pub fn fails(name: &str, twin: Twin, says: &str, body: fn()) {
     if std::env::var_os(CHILD).is_some() {
         flue_core::internals::set(twin);
-        explore(name, body);
+        explore(name, TWIN_PATIENCE, body);
         return;
     }
     let (_, path) = name.split_once("::").expect("a path below the crate");

@@ -30,7 +30,8 @@ fn stop_for_ever(_variant: u32) {
     machine::leave_to_others(go_on);
 }
 
-/// Stands still for ever, and lets a second thread do everything else.
+/// Rules S4 and K3: who stands still for ever, wherever that is, lets a second
+/// thread do everything else.
 fn stand_still(_variant: u32) {
     extern "C" fn go_on(_: *mut libc::c_void) -> *mut libc::c_void {
         let world = sweep::world();
