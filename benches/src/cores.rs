@@ -2,6 +2,7 @@
 //! several cores work together: [`Cores::fan_in`] and [`Cores::exchange`].
 
 use core_affinity::CoreId;
+use crossbeam_utils::Backoff;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,6 +31,16 @@ impl Place {
             Place::Far => "far",
         }
     }
+}
+
+/// What a receiver does that found nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// It looks again, after one pause instruction.
+    Looking,
+    /// It pauses for twice as long each time, up to 64 pause instructions, as `crossbeam_utils::Backoff`
+    /// has it: the senders have the cache line to themselves meanwhile.
+    BackingOff,
 }
 
 /// The cores of this machine: one for the measuring thread, the rest for the others.
@@ -88,9 +99,10 @@ impl Cores {
     }
 
     /// Each of `senders` calls `send` `each` times on a core of its own (as far as there are), while
-    /// this thread calls `receive` until it returned `true` for all of it.
+    /// this thread calls `receive` until it returned `true` for all of it; in between, as `idle` says.
     pub fn fan_in<S: Send>(
         &self,
+        idle: Idle,
         senders: Vec<S>,
         each: u64,
         send: impl Fn(&mut S) + Sync,
@@ -116,12 +128,16 @@ impl Cores {
             }
             let start = Instant::now();
             go.store(true, Ordering::Release);
+            let backoff = Backoff::new();
             let mut received = 0;
             while received < expected {
-                if receive() {
-                    received += 1;
-                } else {
-                    core::hint::spin_loop();
+                match (receive(), idle) {
+                    (true, _) => {
+                        received += 1;
+                        backoff.reset();
+                    }
+                    (false, Idle::Looking) => core::hint::spin_loop(),
+                    (false, Idle::BackingOff) => backoff.spin(),
                 }
             }
             start.elapsed()
