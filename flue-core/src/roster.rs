@@ -60,7 +60,7 @@ mod some {
     use crate::reclaim::Pin;
     use crate::sync::atomic::{
         AtomicPtr, AtomicU32,
-        Ordering::{AcqRel, Acquire, Release},
+        Ordering::{AcqRel, Acquire, Relaxed, Release},
     };
     use crate::sync::const_fn;
     use core::ptr;
@@ -95,18 +95,9 @@ mod some {
         }
 
         fn made(&self) -> Result<&Members, Exhausted> {
-            if let Some(members) = self.members() {
-                return Ok(members);
-            }
-            let fresh =
-                memory::allocate(1, || Members::new(core::array::from_fn(|_| Member::vacant())))
-                    .map_err(|memory::Refused| Exhausted::Memory)?;
-            // Release pairs with the acquire in `members`.
-            if self.0.compare_exchange(ptr::null_mut(), fresh, AcqRel, Acquire).is_err() {
-                // SAFETY: allocated above, never published.
-                unsafe { memory::free(fresh, 1) };
-            }
-            self.members().ok_or(Exhausted::Memory)
+            let make = || Members::new(core::array::from_fn(|_| Member::vacant()));
+            let made = memory::publish(&self.0, 1, make); // Partner: `members`.
+            made.ok().and_then(|()| self.members()).ok_or(Exhausted::Memory)
         }
 
         /// Adds the record at `index`.
@@ -170,7 +161,7 @@ mod some {
 
     impl Drop for Roster {
         fn drop(&mut self) {
-            let members = self.0.load(Acquire);
+            let members = self.0.load(Relaxed); // `&mut self`.
             if !members.is_null() {
                 // SAFETY: `&mut self`; made by `allocate` with this count.
                 unsafe { memory::free(members, 1) };

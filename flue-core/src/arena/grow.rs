@@ -47,7 +47,8 @@ impl<T: Slot> Arena<T> {
         } else {
             self.make_page(span)?;
             // Whoever loses finds the winner's segment on its next look.
-            let _ = self.span.compare_exchange(span, span + 1, AcqRel, Acquire);
+            // Partner: whoever looks for a slot, or walks.
+            let _ = self.span.compare_exchange(span, span + 1, Release, Relaxed);
         }
         Ok(span)
     }
@@ -55,17 +56,9 @@ impl<T: Slot> Arena<T> {
     /// Makes the page of header `number`, if it is not there.
     fn make_page(&self, number: usize) -> Result<(), Full> {
         let (page, _) = Self::place(number);
-        if self.pages[page].load(Acquire).is_null() {
-            let fresh = memory::allocate::<Segment<T>>(1 << page, Segment::hollow)
-                .map_err(|memory::Refused| Full::Memory)?;
-            // Release pairs with the acquire loads of `segment` and `slot`.
-            let set = self.pages[page].compare_exchange(ptr::null_mut(), fresh, AcqRel, Acquire);
-            if set.is_err() {
-                // SAFETY: allocated above, never published.
-                unsafe { memory::free(fresh, 1 << page) };
-            }
-        }
-        Ok(())
+        // Partners: `segment` and `slot`.
+        memory::publish(&self.pages[page], 1 << page, Segment::hollow)
+            .map_err(|memory::Refused| Full::Memory)
     }
 
     /// Makes the near segments, all at once. Several threads may be here:
@@ -74,16 +67,8 @@ impl<T: Slot> Arena<T> {
         for number in 0..T::NEAR {
             self.make_page(number)?;
         }
-        if self.near.load(Acquire).is_null() {
-            let fresh = memory::allocate(T::NEAR * SLOTS, T::vacant)
-                .map_err(|memory::Refused| Full::Memory)?;
-            // Release pairs with every acquire of what is published below.
-            let set = self.near.compare_exchange(ptr::null_mut(), fresh, AcqRel, Acquire);
-            if set.is_err() {
-                // SAFETY: allocated above, never published.
-                unsafe { memory::free(fresh, T::NEAR * SLOTS) };
-            }
-        }
+        memory::publish(&self.near, T::NEAR * SLOTS, T::vacant)
+            .map_err(|memory::Refused| Full::Memory)?;
         let near = self.near.load(Acquire);
         self.near_count.store(T::NEAR * SLOTS, Release);
         for number in 0..T::NEAR {
@@ -92,7 +77,7 @@ impl<T: Slot> Arena<T> {
                 segment.adopt(unsafe { near.add(number * SLOTS) });
             }
         }
-        let _ = self.span.compare_exchange(0, T::NEAR, AcqRel, Acquire);
+        let _ = self.span.compare_exchange(0, T::NEAR, Release, Relaxed);
         Ok(())
     }
 
@@ -122,7 +107,7 @@ impl<T: Slot> Drop for Arena<T> {
         if self.is_wired() {
             return;
         }
-        let near = self.near.load(Acquire);
+        let near = self.near.load(Relaxed); // `&mut self`.
         if !near.is_null() {
             for number in 0..T::NEAR {
                 self.segment(number).map(Segment::disown);
@@ -132,7 +117,7 @@ impl<T: Slot> Drop for Arena<T> {
             unsafe { memory::free(near, T::NEAR * SLOTS) };
         }
         for (k, page) in self.pages.iter().enumerate() {
-            let page = page.load(Acquire);
+            let page = page.load(Relaxed);
             if page.is_null() {
                 break;
             }

@@ -191,8 +191,13 @@ fn pick(free: usize, from: usize, want: usize) -> usize {
 pub(crate) mod memory {
     //! The allocator, with a way to fail.
 
+    use crate::sync::atomic::{
+        AtomicPtr,
+        Ordering::{Relaxed, Release},
+    };
     use alloc::alloc::{alloc, dealloc};
     use core::alloc::Layout;
+    use core::ptr;
 
     /// The allocator had nothing.
     #[derive(Debug)]
@@ -229,6 +234,25 @@ pub(crate) mod memory {
         }
         // SAFETY: the same layout was computed for the allocation, so it exists.
         unsafe { dealloc(memory.cast(), Layout::array::<T>(count).unwrap_unchecked()) };
+    }
+
+    /// Sees to it that `cell` leads to `count` values, made here unless somebody was
+    /// first. Partner: the acquiring load of whoever follows it.
+    #[inline]
+    pub(crate) fn publish<T>(
+        cell: &AtomicPtr<T>,
+        count: usize,
+        make: impl Fn() -> T,
+    ) -> Result<(), Refused> {
+        if !cell.load(Relaxed).is_null() {
+            return Ok(());
+        }
+        let fresh = allocate(count, make)?;
+        if cell.compare_exchange(ptr::null_mut(), fresh, Release, Relaxed).is_err() {
+            // SAFETY: allocated above, never published.
+            unsafe { free(fresh, count) };
+        }
+        Ok(())
     }
 }
 

@@ -171,17 +171,9 @@ mod growing {
 
     impl<T: Slot, const F: usize> Small<T, F> {
         pub(super) fn rest_made(&self) -> Result<&Arena<T>, Exhausted> {
-            if let Some(rest) = self.rest() {
-                return Ok(rest);
-            }
-            let fresh = memory::allocate(1, || Arena::new((u32::MAX as usize).min(T::NAMES) / 2))
-                .map_err(|memory::Refused| Exhausted::Memory)?;
-            // Release pairs with the acquire in `rest`.
-            if self.rest.compare_exchange(ptr::null_mut(), fresh, AcqRel, Acquire).is_err() {
-                // SAFETY: allocated above, never published.
-                unsafe { memory::free(fresh, 1) };
-            }
-            self.rest().ok_or(Exhausted::Memory)
+            let make = || Arena::new((u32::MAX as usize).min(T::NAMES) / 2);
+            let made = memory::publish(&self.rest, 1, make); // Partner: `rest`.
+            made.ok().and_then(|()| self.rest()).ok_or(Exhausted::Memory)
         }
 
         /// Gives back the memory of further slots that are all free, but for
@@ -227,7 +219,7 @@ mod growing {
 
     impl<T: Slot, const F: usize> Drop for Small<T, F> {
         fn drop(&mut self) {
-            let rest = self.rest.load(Acquire);
+            let rest = self.rest.load(Relaxed); // `&mut self`.
             // SAFETY: `rest` is null or stays as long as this.
             let Some(arena) = (unsafe { rest.as_ref() }) else { return };
             if !arena.is_wired() {

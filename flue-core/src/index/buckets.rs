@@ -4,7 +4,7 @@ use super::{LinkCell, READY};
 use crate::arena::memory;
 use crate::sync::atomic::{
     AtomicPtr, AtomicUsize,
-    Ordering::{AcqRel, Acquire},
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 use crate::sync::{const_fn, each_new};
 use core::ptr;
@@ -89,27 +89,17 @@ impl Buckets {
 
     #[cold]
     fn double(&self, count: usize) {
-        if self.pages().is_none() {
-            let make = || Pages {
-                pages: each_new!(AtomicPtr::new(ptr::null_mut()); PAGES),
-                count: AtomicUsize::new(1),
-            };
-            let Ok(fresh) = memory::allocate(1, make) else { return };
-            if self.0.compare_exchange(ptr::null_mut(), fresh, AcqRel, Acquire).is_err() {
-                // SAFETY: allocated above, never published.
-                unsafe { memory::free(fresh, 1) };
-            }
-        }
-        let Some(pages) = self.pages() else { return };
+        let make = || Pages {
+            pages: each_new!(AtomicPtr::new(ptr::null_mut()); PAGES),
+            count: AtomicUsize::new(1),
+        };
+        let made = memory::publish(&self.0, 1, make); // Partner: `pages`.
+        let Some(pages) = made.ok().and_then(|()| self.pages()) else { return };
         let Some(page) = pages.pages.get(count.ilog2() as usize) else { return };
-        if page.load(Acquire).is_null() {
-            let Ok(fresh) = memory::allocate(count, LinkCell::new) else { return };
-            if page.compare_exchange(ptr::null_mut(), fresh, AcqRel, Acquire).is_err() {
-                // SAFETY: allocated above, never published.
-                unsafe { memory::free(fresh, count) };
-            }
+        if memory::publish(page, count, LinkCell::new).is_err() {
+            return; // Partner of what it published: `cell`.
         }
-        let _ = pages.count.compare_exchange(count, count * 2, AcqRel, Acquire);
+        let _ = pages.count.compare_exchange(count, count * 2, Release, Relaxed); // Partner: `nearest`.
     }
 }
 
