@@ -164,7 +164,10 @@ impl<
 {
     crate::sync::const_fn! {
         /// Storage for a post office with the default limits, half of each
-        /// table's entries being its own.
+        /// table's entries being its own. See [`StaticPostOffice`] for an example.
+        ///
+        /// # Cost
+        /// Nothing at run time: all zeroes, so it lies where an image has none of it.
         #[must_use]
         pub const fn new() -> Self {
             Self::with_limits(Limits::DEFAULT)
@@ -174,6 +177,22 @@ impl<
     crate::sync::const_fn! {
         /// Storage for a post office with these limits, as far as it suffices.
         /// A table's own handles are half of `HANDLES` if the limit is above that.
+        ///
+        /// ```
+        /// use flue_core::{Limits, StaticPostOffice};
+        ///
+        /// const LIMITS: Limits = {
+        ///     let mut limits = Limits::DEFAULT;
+        ///     limits.bytes_per_message = 16;
+        ///     limits
+        /// };
+        /// static OFFICE: StaticPostOffice<2, 8, 16> = StaticPostOffice::with_limits(LIMITS);
+        /// assert!(OFFICE.office().create_group().is_ok());
+        /// ```
+        ///
+        /// # Cost
+        /// Nothing at run time; with other limits than the default ones the image has
+        /// all of the storage.
         #[must_use]
         pub const fn with_limits(limits: Limits) -> Self {
             Self {
@@ -197,6 +216,19 @@ impl<
     /// The post office. The first call makes it ready; a call that comes while
     /// another is making it ready waits for that, so make the first one before
     /// interrupts that call this too are let in.
+    ///
+    /// ```
+    /// use flue_core::StaticPostOffice;
+    ///
+    /// static OFFICE: StaticPostOffice<2, 8, 16> = StaticPostOffice::new();
+    /// assert_eq!(OFFICE.office(), OFFICE.office());
+    /// ```
+    ///
+    /// # Cost
+    /// Linear in the storage the first time; then two steps.
+    ///
+    /// # Progress
+    /// Waits for the first call; wait-free when that has returned.
     pub fn office(&'static self) -> PostOffice {
         // Acquire pairs with the release below: who sees it ready sees it wired.
         match self.state.compare_exchange(RAW, WIRING, Acquire, Acquire) {

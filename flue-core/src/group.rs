@@ -255,8 +255,23 @@ impl RouteGroup {
     /// Makes a table for this group: it is sealed the instant the group dies
     /// (rule O5), and is one of the group's owners.
     ///
+    /// ```
+    /// # use flue_core::{Permissions, PostOffice, TableError};
+    /// # let group = PostOffice::new().create_group()?;
+    /// let table = group.create_table()?;
+    /// let mailbox = group.create_mailbox(&table)?;
+    /// let handle = mailbox.export(Permissions::SEND)?;
+    /// group.kill();
+    /// assert_eq!(table.release(handle), Err(TableError::Dead));
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// `Dead`; `LimitReached` for the office or the group; `OutOfMemory`.
+    /// `Dead`: this group is; `LimitReached`: the office or the group has as many
+    /// as it may have; `OutOfMemory`.
+    ///
+    /// # Cost
+    /// [A slot](crate#what-operations-cost).
     pub fn create_table(&self) -> Result<Table, CreateError> {
         if self.is_dead() {
             return Err(CreateError::Dead);
@@ -271,10 +286,13 @@ impl RouteGroup {
         if self.is_dead() { Err(CreateError::Dead) } else { Ok(table) }
     }
 
-    /// Makes a mailbox with the default limits; see
+    /// Makes a mailbox with the default limits; see [`Mailbox`] for an example, and
     /// [`create_mailbox_with`](Self::create_mailbox_with).
     ///
     /// # Errors
+    /// As there.
+    ///
+    /// # Cost
     /// As there.
     pub fn create_mailbox(&self, table: &Table) -> Result<Mailbox, CreateError> {
         self.create_mailbox_with(table, MailboxLimits::default())
@@ -284,9 +302,30 @@ impl RouteGroup {
     /// capabilities attached to its messages: it is the office's or this
     /// group's (rule O3).
     ///
+    /// ```
+    /// # use flue_core::{CreateError, MailboxLimits, PostOffice};
+    /// # let office = PostOffice::new();
+    /// # let (group, other) = (office.create_group()?, office.create_group()?);
+    /// let mut limits = MailboxLimits::default();
+    /// limits.messages = 16;
+    /// let mailbox = group.create_mailbox_with(&group.create_table()?, limits)?;
+    /// assert_eq!(mailbox.capacity(), 16);
+    ///
+    /// let refused = group.create_mailbox_with(&other.create_table()?, limits);
+    /// assert_eq!(refused.unwrap_err(), CreateError::TableMismatch);
+    /// # Ok::<(), CreateError>(())
+    /// ```
+    ///
     /// # Errors
-    /// `PostOfficeMismatch`, `TableMismatch`, `Dead`; `LimitReached` for the
-    /// office or the group; `OutOfMemory`.
+    /// `PostOfficeMismatch`: the table is of another office; `TableMismatch`: it is
+    /// another group's; `Dead`: this group is; `LimitReached`: the office or the
+    /// group has as many as it may have, or the table cannot be given more handles;
+    /// `OutOfMemory`.
+    ///
+    /// # Cost
+    /// [A slot](crate#what-operations-cost) each for the route, the rest of the
+    /// mailbox, and its place on the group's roster. Messages wait in buffers of
+    /// the office: their limit takes no memory here.
     pub fn create_mailbox_with(
         &self,
         table: &Table,
@@ -299,15 +338,19 @@ impl RouteGroup {
     ///
     /// When the call that decided the death returns, every monitor of the
     /// routes has had its down queued, and the linked groups are dead too
-    /// (rule K3). Killing a dead group does nothing.
+    /// (rule K3). Killing a dead group does nothing. See [`RouteGroup`] for an example.
     ///
     /// # Cost
-    /// Linear in the routes, monitors and links of what dies; no memory.
+    /// Linear in the routes, monitors, waiting senders and links of what dies; no
+    /// memory. In static storage each kind is found by walking all of its records.
     pub fn kill(&self) {
         self.office.kill(self.address);
     }
 
-    /// Whether the group is dead.
+    /// Whether the group is dead. See [`RouteGroup`] for an example.
+    ///
+    /// # Cost
+    /// One read; wait-free.
     #[must_use]
     pub fn is_dead(&self) -> bool {
         !self.slot().life.is(self.address.generation)
@@ -317,8 +360,23 @@ impl RouteGroup {
     /// repeated link is no other one. If one is dead already, the other is when
     /// this returns (rules L1 and L2).
     ///
+    /// ```
+    /// # let office = flue_core::PostOffice::new();
+    /// # let (dead, group) = (office.create_group()?, office.create_group()?);
+    /// dead.kill();
+    /// group.link(&dead)?;
+    /// assert!(group.is_dead());
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// `PostOfficeMismatch`; `LimitReached` for this group; `OutOfMemory`.
+    /// `PostOfficeMismatch`: the other is of another office; `LimitReached`: this
+    /// group has asked for as many links as it may; `OutOfMemory`.
+    ///
+    /// # Cost
+    /// [A search](crate#what-operations-cost) of the office's links; for a new one, a
+    /// slot, and a place on each group's roster. If one is dead, what
+    /// [`kill`](Self::kill) costs.
     pub fn link(&self, other: &RouteGroup) -> Result<(), TableError> {
         if self.office != other.office {
             return Err(TableError::PostOfficeMismatch);
@@ -329,8 +387,21 @@ impl RouteGroup {
     /// Removes the link between the two groups. `true`: there was one, and it
     /// never kills anyone any more (rule L3).
     ///
+    /// ```
+    /// # let office = flue_core::PostOffice::new();
+    /// # let (group, other) = (office.create_group()?, office.create_group()?);
+    /// group.link(&other)?;
+    /// assert_eq!(other.unlink(&group), Ok(true));
+    /// other.kill();
+    /// assert!(!group.is_dead());
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// `PostOfficeMismatch`.
+    /// `PostOfficeMismatch`: the other is of another office.
+    ///
+    /// # Cost
+    /// [A search](crate#what-operations-cost) of the office's links; no memory.
     pub fn unlink(&self, other: &RouteGroup) -> Result<bool, TableError> {
         if self.office != other.office {
             return Err(TableError::PostOfficeMismatch);
@@ -340,6 +411,7 @@ impl RouteGroup {
 }
 
 impl Clone for RouteGroup {
+    /// One more owner of the same group: two steps.
     fn clone(&self) -> Self {
         self.another()
     }

@@ -48,6 +48,22 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
+//! # What operations cost
+//! A *step* is an atomic instruction that others on the machine see. One that
+//! loses a race is made again, and then somebody else's has succeeded. The guide
+//! `docs/embedding.md` counts the steps of every operation, and a test counts
+//! them again. Where the documentation of an operation says
+//! - *a look-up*, it reads a table, without a step; for handles beyond a table's
+//!   first ones it pins, which is what keeps memory in place;
+//! - *a search*, it goes through an index: constant on average in the heap, linear in
+//!   the records in static storage;
+//! - *a slot*, it claims one by a few steps, after a search where few are free; in the
+//!   heap it allocates more of them (or more buckets of an index) when there are too
+//!   few. Static storage never allocates.
+//!
+//! Nothing else takes memory, but for bytes that are copied and do not fit inline
+//! ([`INLINE_BYTES`]).
+//!
 //! # How to read this crate
 //! | module | what is in it |
 //! |--------|---------------|

@@ -180,21 +180,60 @@ impl Deref for PostOffice {
 impl PostOffice {
     /// Makes a group.
     ///
+    /// ```
+    /// let office = flue_core::PostOffice::new();
+    /// let group = office.create_group()?;
+    /// assert!(!group.is_dead());
+    /// # Ok::<(), flue_core::CreateError>(())
+    /// ```
+    ///
     /// # Errors
-    /// `LimitReached`, `OutOfMemory`.
+    /// `LimitReached`: the office has as many as it may have; `OutOfMemory`.
+    ///
+    /// # Cost
+    /// [A slot](crate#what-operations-cost).
     pub fn create_group(&self) -> Result<RouteGroup, CreateError> {
         Ok(RouteGroup::create(self)?)
     }
 
     /// Makes a table that is the host's: no group's death seals it (rule O5).
     ///
+    /// ```
+    /// # use flue_core::{Permissions, PostOffice};
+    /// # let office = PostOffice::new();
+    /// # let group = office.create_group()?;
+    /// let table = office.create_table()?;
+    /// let mailbox = group.create_mailbox(&table)?;
+    /// let handle = mailbox.export(Permissions::SEND)?;
+    /// group.kill();
+    /// assert!(table.contains(handle));
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// `LimitReached`, `OutOfMemory`.
+    /// `LimitReached`: the office has as many as it may have; `OutOfMemory`.
+    ///
+    /// # Cost
+    /// [A slot](crate#what-operations-cost).
     pub fn create_table(&self) -> Result<Table, CreateError> {
         Ok(Table::create(self, Address::NOWHERE)?)
     }
 
     /// What is there, counted by walking: for people, not on any signal's path.
+    ///
+    /// ```
+    /// # use flue_core::{Permissions, PostOffice};
+    /// let office = PostOffice::new();
+    /// let group = office.create_group()?;
+    /// let mailbox = group.create_mailbox(&group.create_table()?)?;
+    /// mailbox.capability(Permissions::SEND).send(b"one", &[])?;
+    /// let stats = office.stats();
+    /// assert_eq!((stats.groups, stats.routes, stats.tables, stats.messages), (1, 1, 1, 1));
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
+    /// # Cost
+    /// Linear in all there is; no memory.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let pin = self.pin();
@@ -221,6 +260,15 @@ impl PostOffice {
     }
 
     /// Gives memory that nothing uses back to the allocator (rule Q2).
+    ///
+    /// ```
+    /// # use flue_core::PostOffice;
+    /// # let office = PostOffice::new();
+    /// let burst: Result<Vec<_>, _> = (0..1000).map(|_| office.create_table()).collect();
+    /// drop(burst?);
+    /// office.reclaim();
+    /// # Ok::<(), flue_core::CreateError>(())
+    /// ```
     ///
     /// # Cost
     /// Linear in what there ever was at one time. Memory is given back when no
@@ -277,6 +325,15 @@ impl PostOffice {
 
     /// Registers this thread (or one more context, without `std`) with the
     /// collector now, so that no later operation allocates for that.
+    ///
+    /// ```
+    /// let office = flue_core::PostOffice::new();
+    /// std::thread::spawn(move || office.prepare_thread()).join().unwrap();
+    /// ```
+    ///
+    /// # Cost
+    /// Allocations that cannot be refused: with `std` the first time, with `alloc` alone
+    /// every time. Without either, nothing.
     pub fn prepare_thread(&self) {
         self.participants.prepare_thread();
     }
@@ -284,19 +341,25 @@ impl PostOffice {
 
 #[cfg(feature = "alloc")]
 impl PostOffice {
-    /// A post office with the default limits.
+    /// A post office with the default limits. See [`PostOffice`] for an example.
     ///
     /// # Panics
     /// If there is no memory; see [`try_new`](Self::try_new).
+    ///
+    /// # Cost
+    /// One allocation.
     #[must_use]
     pub fn new() -> Self {
         Self::with_limits(Limits::default())
     }
 
-    /// A post office with these limits.
+    /// A post office with these limits. See [`Limits`] for an example.
     ///
     /// # Panics
     /// If there is no memory; see [`try_with_limits`](Self::try_with_limits).
+    ///
+    /// # Cost
+    /// One allocation.
     #[must_use]
     pub fn with_limits(limits: Limits) -> Self {
         match Self::try_with_limits(limits) {
@@ -307,16 +370,37 @@ impl PostOffice {
 
     /// A post office with the default limits.
     ///
+    /// ```
+    /// let office = flue_core::PostOffice::try_new()?;
+    /// assert_eq!(office.stats(), flue_core::Stats::default());
+    /// # Ok::<(), flue_core::OutOfMemory>(())
+    /// ```
+    ///
     /// # Errors
     /// [`OutOfMemory`].
+    ///
+    /// # Cost
+    /// One allocation.
     pub fn try_new() -> Result<Self, OutOfMemory> {
         Self::try_with_limits(Limits::default())
     }
 
     /// A post office with these limits.
     ///
+    /// ```
+    /// use flue_core::{Limits, PostOffice};
+    ///
+    /// let mut limits = Limits::default();
+    /// limits.groups = 10_000;
+    /// let office = PostOffice::try_with_limits(limits)?;
+    /// # Ok::<(), flue_core::OutOfMemory>(())
+    /// ```
+    ///
     /// # Errors
     /// [`OutOfMemory`].
+    ///
+    /// # Cost
+    /// One allocation.
     pub fn try_with_limits(mut limits: Limits) -> Result<Self, OutOfMemory> {
         use crate::arena::memory;
         // Half of what a table can have: its mailboxes' shares want some too.
@@ -354,6 +438,7 @@ impl Default for PostOffice {
 }
 
 impl Clone for PostOffice {
+    /// One more reference to the same post office: one step.
     fn clone(&self) -> Self {
         self.counted()
     }
