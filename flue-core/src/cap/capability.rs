@@ -25,9 +25,17 @@ use core::hash::{Hash, Hasher};
 /// let send = all.demote(Permissions::SEND)?;
 /// send.send(b"hello", &[&all])?;
 /// assert!(send.same_route(&all) && send != all);
+/// assert_eq!(send.permissions(), Permissions::SEND);
 /// assert_eq!(send.kill(), Err(TableError::PermissionDenied));
+///
+/// mailbox.close();
+/// assert!(send.is_closed());
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
+///
+/// # Cost
+/// One step to make or clone one: it keeps the office. Nothing is looked up; the
+/// operations cost what those of [`Table`](crate::Table) do after the look-up.
 #[derive(Clone)]
 pub struct Capability {
     office: PostOffice,
@@ -51,23 +59,26 @@ impl Capability {
         Granted::check(self.reference).ok_or(TableError::PermissionDenied)
     }
 
-    /// What it permits.
+    /// What it permits. See [`Capability`] for an example.
     #[must_use]
     pub fn permissions(&self) -> Permissions {
         self.reference.permissions
     }
 
-    /// Whether both are to the same route.
+    /// Whether both are to the same route. See [`Capability`] for an example.
     #[must_use]
     pub fn same_route(&self, other: &Self) -> bool {
         self.office == other.office && self.reference.route == other.reference.route
     }
 
     /// A capability to the same route with only `permissions`, all of which
-    /// this one must have (rule P2).
+    /// this one must have (rule P2). See [`Capability`] for an example.
     ///
     /// # Errors
-    /// `PermissionDenied`.
+    /// `PermissionDenied` for a permission that it has not, or an unknown bit.
+    ///
+    /// # Cost
+    /// One step; no memory.
     pub fn demote(&self, permissions: Permissions) -> Result<Self, TableError> {
         let reference = self.reference.demoted(permissions).ok_or(TableError::PermissionDenied)?;
         Ok(Self::new(&self.office, reference))
@@ -75,8 +86,21 @@ impl Capability {
 
     /// Kills the route's group; see [`Table::kill`](crate::Table::kill).
     ///
+    /// ```
+    /// # use flue_core::{Permissions, PostOffice};
+    /// # let group = PostOffice::new().create_group()?;
+    /// # let mailbox = group.create_mailbox(&group.create_table()?)?;
+    /// mailbox.capability(Permissions::KILL).kill()?;
+    /// assert!(group.is_dead());
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// `PermissionDenied`; `Closed`.
+    /// `PermissionDenied` without `KILL`; `Closed` if the route is closed while its
+    /// group lives.
+    ///
+    /// # Cost
+    /// What [`RouteGroup::kill`] costs.
     pub fn kill(&self) -> Result<(), TableError> {
         self.office.kill_through(self.grant()?)
     }
@@ -84,8 +108,23 @@ impl Capability {
     /// Has `observer` told when the route is over; see
     /// [`Table::monitor`](crate::Table::monitor).
     ///
+    /// ```
+    /// # use flue_core::{Permissions, PostOffice, Signal};
+    /// # let office = PostOffice::new();
+    /// # let (group, other) = (office.create_group()?, office.create_group()?);
+    /// # let mut observer = group.create_mailbox(&group.create_table()?)?;
+    /// # let watched = other.create_mailbox(&other.create_table()?)?;
+    /// let id = watched.capability(Permissions::MONITOR).monitor(&observer)?;
+    /// other.kill();
+    /// assert!(matches!(observer.try_recv()?, Signal::Down(down) if down.monitor() == id));
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// As there, but for handles.
+    /// As there, but for handles; `Dead` only for the observer's group.
+    ///
+    /// # Cost
+    /// As there, without the look-up.
     pub fn monitor(&self, observer: &Mailbox) -> Result<MonitorId, TableError> {
         if *observer.post_office() != self.office {
             return Err(TableError::PostOfficeMismatch);
@@ -96,8 +135,23 @@ impl Capability {
     /// Ties the fate of `group` to that of the route's group; see
     /// [`Table::link`](crate::Table::link).
     ///
+    /// ```
+    /// # use flue_core::{Permissions, PostOffice};
+    /// # let office = PostOffice::new();
+    /// # let (group, other) = (office.create_group()?, office.create_group()?);
+    /// # let mailbox = group.create_mailbox(&group.create_table()?)?;
+    /// let capability = mailbox.capability(Permissions::LINK);
+    /// capability.link(&other)?;
+    /// assert!(capability.unlink(&other)?);
+    /// assert!(!capability.unlink(&other)?);
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// As there, but for handles.
+    /// As there, but for handles, and never `Dead`.
+    ///
+    /// # Cost
+    /// What [`RouteGroup::link`] costs.
     pub fn link(&self, group: &RouteGroup) -> Result<(), TableError> {
         if *group.post_office() != self.office {
             return Err(TableError::PostOfficeMismatch);
@@ -106,10 +160,13 @@ impl Capability {
     }
 
     /// Removes the link between `group` and the route's group; see
-    /// [`Table::unlink`](crate::Table::unlink).
+    /// [`Table::unlink`](crate::Table::unlink), and [`link`](Self::link) for an example.
     ///
     /// # Errors
-    /// As there, but for handles.
+    /// As there, but for handles, and never `Dead`.
+    ///
+    /// # Cost
+    /// What [`RouteGroup::unlink`] costs.
     pub fn unlink(&self, group: &RouteGroup) -> Result<bool, TableError> {
         if *group.post_office() != self.office {
             return Err(TableError::PostOfficeMismatch);
@@ -117,7 +174,11 @@ impl Capability {
         Ok(self.office.unlink_through(self.grant()?, group.address()))
     }
 
-    /// Whether the route is closed or its group dead: for good.
+    /// Whether the route is closed or its group dead: for good. See [`Capability`] for
+    /// an example.
+    ///
+    /// # Cost
+    /// Reads alone; wait-free.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         !self.office.is_open(self.reference.route, self.reference.group)

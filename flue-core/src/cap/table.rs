@@ -48,6 +48,11 @@ use core::ptr::NonNull;
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 ///
+/// # Errors
+/// What is asked of a sealed table is `Dead`, and a handle that names nothing in it
+/// is `InvalidHandle`. [`TableError`] and [`SendError`](crate::SendError) say what
+/// each error means.
+///
 /// # Progress
 /// Lookups are wait-free; every other operation is lock-free.
 pub struct Table {
@@ -143,7 +148,11 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// `PostOfficeMismatch`, `Dead` if the table is sealed, `Full`, `OutOfMemory`.
+    /// `PostOfficeMismatch`: the capability is of another office; `Dead` if the table
+    /// is sealed; `Full`: it has as many of its own as it may; `OutOfMemory`.
+    ///
+    /// # Cost
+    /// [A search](crate#what-operations-cost); for a new entry, a slot.
     pub fn insert(&self, capability: &Capability) -> Result<Handle, TableError> {
         if *capability.post_office() != self.office {
             return Err(TableError::PostOfficeMismatch);
@@ -153,32 +162,60 @@ impl Table {
 
     /// The capability that `handle` names, for the host.
     ///
+    /// ```
+    /// # use flue_core::{Permissions, PostOffice};
+    /// # let office = PostOffice::new();
+    /// # let group = office.create_group()?;
+    /// # let (table, other) = (group.create_table()?, office.create_table()?);
+    /// # let mailbox = group.create_mailbox(&table)?;
+    /// let handle = mailbox.export(Permissions::SEND)?;
+    /// let there = other.insert(&table.capability(handle)?)?;
+    /// other.send(there, b"by another table", &[])?;
+    /// # assert_eq!(mailbox.len(), 1);
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// `Dead`, `InvalidHandle`.
+    ///
+    /// # Cost
+    /// [A look-up](crate#what-operations-cost) and one step: the capability keeps the
+    /// office.
     pub fn capability(&self, handle: Handle) -> Result<Capability, TableError> {
         let reference = self.unsealed()?.lookup(handle).ok_or(TableError::InvalidHandle)?;
         Ok(Capability::new(&self.office, reference))
     }
 
-    /// Whether `handle` names a capability.
+    /// Whether `handle` names a capability: never in a sealed table. See
+    /// [`retain`](Self::retain) for an example.
+    ///
+    /// # Cost
+    /// [A look-up](crate#what-operations-cost).
     #[must_use]
     pub fn contains(&self, handle: Handle) -> bool {
         self.unsealed().is_ok_and(|view| view.lookup(handle).is_some())
     }
 
-    /// What the capability permits.
+    /// What the capability permits. See [`demote`](Self::demote) for an example.
     ///
     /// # Errors
     /// `Dead`, `InvalidHandle`.
+    ///
+    /// # Cost
+    /// [A look-up](crate#what-operations-cost).
     pub fn permissions(&self, handle: Handle) -> Result<Permissions, TableError> {
         let reference = self.unsealed()?.lookup(handle).ok_or(TableError::InvalidHandle)?;
         Ok(reference.permissions)
     }
 
-    /// Whether two handles name capabilities to the same route.
+    /// Whether two handles name capabilities to the same route. See
+    /// [`demote`](Self::demote) for an example.
     ///
     /// # Errors
     /// `Dead`, `InvalidHandle`.
+    ///
+    /// # Cost
+    /// Two [look-ups](crate#what-operations-cost).
     pub fn same_route(&self, a: Handle, b: Handle) -> Result<bool, TableError> {
         let view = self.unsealed()?;
         let find = |handle| view.lookup(handle).ok_or(TableError::InvalidHandle);
@@ -203,6 +240,9 @@ impl Table {
     ///
     /// # Errors
     /// `Dead`, `InvalidHandle`; `LimitReached` if the process has as many as can be counted.
+    ///
+    /// # Cost
+    /// [A look-up](crate#what-operations-cost) and one step.
     pub fn retain(&self, handle: Handle) -> Result<(), TableError> {
         self.unsealed()?.retain(handle)
     }
@@ -210,10 +250,14 @@ impl Table {
     /// Gives one reference back. With the last, the handle names nothing any more.
     ///
     /// Only the process's own references are given back so, never a guard's
-    /// (rule P5).
+    /// (rule P5). See [`retain`](Self::retain) for an example.
     ///
     /// # Errors
     /// `Dead`; `InvalidHandle`, also if the process has no reference of its own.
+    ///
+    /// # Cost
+    /// [A look-up](crate#what-operations-cost) and one step; with the last reference a
+    /// search besides, and the wake of a sender that waits for the slot. No memory.
     pub fn release(&self, handle: Handle) -> Result<(), TableError> {
         if self.unsealed()?.lower(handle, By::Own) {
             Ok(())
@@ -225,19 +269,57 @@ impl Table {
     /// A capability to the same route with only `permissions`, which must all
     /// be permitted by the one that `handle` names (rule P2).
     ///
+    /// ```
+    /// # use flue_core::{Permissions, PostOffice, TableError};
+    /// # let group = PostOffice::new().create_group()?;
+    /// # let table = group.create_table()?;
+    /// # let mailbox = group.create_mailbox(&table)?;
+    /// let handle = mailbox.export(Permissions::SEND | Permissions::MONITOR)?;
+    /// let send_only = table.demote(handle, Permissions::SEND)?;
+    /// assert_eq!(table.permissions(send_only)?, Permissions::SEND);
+    /// assert!(table.same_route(handle, send_only)?);
+    /// let back = table.demote(send_only, Permissions::MONITOR);
+    /// assert_eq!(back, Err(TableError::PermissionDenied));
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// `Dead`, `InvalidHandle`, `PermissionDenied`, `Full`, `OutOfMemory`.
+    /// `Dead`, `InvalidHandle`; `PermissionDenied` for a permission that it has not,
+    /// or an unknown bit; `Full`: the table has as many of its own as it may;
+    /// `OutOfMemory`.
+    ///
+    /// # Cost
+    /// [A look-up and a search](crate#what-operations-cost); for a new entry, a slot.
     pub fn demote(&self, handle: Handle, permissions: Permissions) -> Result<Handle, TableError> {
         let view = self.unsealed()?;
         let reference = view.lookup(handle).ok_or(TableError::InvalidHandle)?;
         view.insert(reference.demoted(permissions).ok_or(TableError::PermissionDenied)?)
     }
 
-    /// Kills the group of the capability's route (rule K1).
+    /// Kills the group of the capability's route (rule K1). That it is dead already
+    /// is no error.
+    ///
+    /// ```
+    /// # use flue_core::{Permissions, PostOffice, TableError};
+    /// # let office = PostOffice::new();
+    /// # let group = office.create_group()?;
+    /// # let mailbox = group.create_mailbox(&group.create_table()?)?;
+    /// # let table = office.create_table()?;
+    /// let harmless = table.insert(&mailbox.capability(Permissions::SEND))?;
+    /// let deadly = table.insert(&mailbox.capability(Permissions::KILL))?;
+    /// assert_eq!(table.kill(harmless), Err(TableError::PermissionDenied));
+    /// table.kill(deadly)?;
+    /// assert!(group.is_dead());
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// `Dead`, `InvalidHandle`, `PermissionDenied`; `Closed` if the route is
-    /// closed while its group lives.
+    /// `Dead`, `InvalidHandle`; `PermissionDenied` without `KILL`; `Closed` if the
+    /// route is closed while its group lives.
+    ///
+    /// # Cost
+    /// [A look-up](crate#what-operations-cost), and what
+    /// [`RouteGroup::kill`] costs.
     pub fn kill(&self, handle: Handle) -> Result<(), TableError> {
         let view = self.view();
         view.office().kill_through(view.grant(handle)?)
@@ -267,9 +349,16 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// `PostOfficeMismatch`; `Dead` if the table is sealed or the observer's
-    /// group dead; `InvalidHandle`, `PermissionDenied`; `LimitReached` for the
-    /// observer's group; `Full` for the observer's table; `OutOfMemory`.
+    /// `PostOfficeMismatch`: the observer is of another office; `Dead` if the table is
+    /// sealed or the observer's group dead; `InvalidHandle`; `PermissionDenied` without
+    /// `MONITOR`; `LimitReached`: the observer's group, or the office, has as many
+    /// monitors as it may; `Full`: the observer's table has no slot left for what the
+    /// down brings; `OutOfMemory`.
+    ///
+    /// # Cost
+    /// [A look-up and a search](crate#what-operations-cost) of the office's monitors;
+    /// for a new one, a slot, one of the observer's table, and a place on the roster of
+    /// those who watch the route. The down needs nothing more.
     pub fn monitor(&self, handle: Handle, observer: &Mailbox) -> Result<MonitorId, TableError> {
         if *observer.post_office() != self.office {
             return Err(TableError::PostOfficeMismatch);
@@ -280,10 +369,27 @@ impl Table {
     /// Ties the fate of `group` to that of the capability's group: when one
     /// dies, the other is killed (rules L1 to L4).
     ///
+    /// ```
+    /// # use flue_core::{Permissions, PostOffice};
+    /// # let office = PostOffice::new();
+    /// # let (worker, supervisor) = (office.create_group()?, office.create_group()?);
+    /// # let mailbox = worker.create_mailbox(&worker.create_table()?)?;
+    /// # let table = office.create_table()?;
+    /// let handle = table.insert(&mailbox.capability(Permissions::LINK))?;
+    /// table.link(handle, &supervisor)?;
+    /// worker.kill();
+    /// assert!(supervisor.is_dead());
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// `PostOfficeMismatch`, `Dead`, `InvalidHandle`, `PermissionDenied`;
-    /// `Closed` if the route is closed while its group lives; `LimitReached`
-    /// for `group`; `OutOfMemory`.
+    /// `PostOfficeMismatch`: `group` is of another office; `Dead`: the table is sealed;
+    /// `InvalidHandle`; `PermissionDenied` without `LINK`; `Closed` if the route is
+    /// closed while its group lives; `LimitReached`: `group` has asked for as many
+    /// links as it may; `OutOfMemory`.
+    ///
+    /// # Cost
+    /// [A look-up](crate#what-operations-cost), and what [`RouteGroup::link`] costs.
     pub fn link(&self, handle: Handle, group: &RouteGroup) -> Result<(), TableError> {
         if *group.post_office() != self.office {
             return Err(TableError::PostOfficeMismatch);
@@ -295,8 +401,27 @@ impl Table {
     /// Removes the link between `group` and the capability's group. `true`: there
     /// was one, and it never kills anyone any more (rule L3).
     ///
+    /// ```
+    /// # use flue_core::{Permissions, PostOffice};
+    /// # let office = PostOffice::new();
+    /// # let (worker, supervisor) = (office.create_group()?, office.create_group()?);
+    /// # let mailbox = worker.create_mailbox(&worker.create_table()?)?;
+    /// # let table = office.create_table()?;
+    /// # let handle = table.insert(&mailbox.capability(Permissions::LINK))?;
+    /// table.link(handle, &supervisor)?;
+    /// assert!(table.unlink(handle, &supervisor)?);
+    /// worker.kill();
+    /// assert!(!supervisor.is_dead());
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// `PostOfficeMismatch`, `Dead`, `InvalidHandle`, `PermissionDenied`.
+    /// `PostOfficeMismatch`: `group` is of another office; `Dead`: the table is sealed;
+    /// `InvalidHandle`; `PermissionDenied` without `LINK`.
+    ///
+    /// # Cost
+    /// [A look-up and a search](crate#what-operations-cost) of the office's links; no
+    /// memory.
     pub fn unlink(&self, handle: Handle, group: &RouteGroup) -> Result<bool, TableError> {
         if *group.post_office() != self.office {
             return Err(TableError::PostOfficeMismatch);
@@ -307,12 +432,32 @@ impl Table {
 
     /// The handles that name capabilities, for the host: those that are there
     /// throughout, and perhaps some that come or go meanwhile; none twice.
+    ///
+    /// ```
+    /// # use flue_core::{Permissions, PostOffice};
+    /// # let group = PostOffice::new().create_group()?;
+    /// # let table = group.create_table()?;
+    /// # let mailbox = group.create_mailbox(&table)?;
+    /// assert!(table.is_empty());
+    /// let handle = mailbox.export(Permissions::SEND)?;
+    /// assert!(table.handles().eq([handle]));
+    /// assert!(table.len() == 1 && table.capacity() > 1);
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
+    /// # Cost
+    /// Linear in the entries that the table ever had at one time; no memory.
     pub fn handles(&self) -> impl Iterator<Item = Handle> {
         let view = self.unsealed().ok();
         (0..).map_while(move |index| Slots::at(view?, index)).flatten()
     }
 
-    /// How many capabilities there are.
+    /// How many capabilities there are; none in a sealed table. See
+    /// [`handles`](Self::handles) for an example.
+    ///
+    /// # Cost
+    /// Reads alone; wait-free. So are [`is_empty`](Self::is_empty) and
+    /// [`capacity`](Self::capacity).
     #[must_use]
     pub fn len(&self) -> usize {
         self.unsealed().map_or(0, |view| view.slot().live.load(Relaxed) as usize)
@@ -347,6 +492,7 @@ impl Slots {
 }
 
 impl Clone for Table {
+    /// One more value of the same table: two steps.
     fn clone(&self) -> Self {
         self.slot().refs.add();
         let Self { number, slot, seal, generation, .. } = *self;
