@@ -114,11 +114,16 @@ impl Table {
     ///
     /// # Errors
     /// In this order: `Dead`, `TooManyHandles`, `TooLarge`, `InvalidHandle`,
-    /// `PermissionDenied`, `InvalidAttachment`, `Closed`, `Full`, `OutOfMemory`.
+    /// `PermissionDenied`, `InvalidAttachment`, `Closed`, `Full`, `OutOfMemory`;
+    /// [`SendError`] says what each means. In static storage `TooLarge` is what does
+    /// not fit inline.
     ///
     /// # Cost
-    /// Three atomic steps and a copy, for bytes that fit inline
-    /// ([`INLINE_BYTES`]); one allocation for more. No memory otherwise.
+    /// [A look-up](crate#what-operations-cost) of each handle, a slot for the message,
+    /// and two steps; with capabilities attached, more of each for every one. Bytes
+    /// are copied once: into the message if they fit inline ([`INLINE_BYTES`]), else
+    /// into an allocation of their own, and then are counted against the mailbox's
+    /// limit. A receiver that sleeps is woken.
     ///
     /// # Progress
     /// Lock-free, whatever instruction another sender stops at (rule S4).
@@ -165,8 +170,25 @@ impl Table {
 
     /// Sends owned bytes, without copying them (rule S5).
     ///
+    /// ```
+    /// # use flue_core::{Permissions, PostOffice, Signal};
+    /// # let group = PostOffice::new().create_group()?;
+    /// # let table = group.create_table()?;
+    /// # let mut mailbox = group.create_mailbox(&table)?;
+    /// let to = mailbox.export(Permissions::SEND)?;
+    /// let bytes = vec![7; 1 << 20];
+    /// let place = bytes.as_ptr();
+    /// table.send_payload(to, bytes.into(), &[])?;
+    /// let Signal::Message(message) = mailbox.try_recv()? else { unreachable!() };
+    /// assert_eq!(message.data().as_ptr(), place);
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`send`](Self::send); the payload is handed back.
+    ///
+    /// # Cost
+    /// As [`send`](Self::send), without the copy and its memory.
     ///
     /// # Progress
     /// Lock-free.
@@ -189,10 +211,39 @@ impl Table {
     /// `wait` is the sender's place in the line; keep it until this is ready,
     /// and drop it to give up.
     ///
+    /// ```
+    /// # use core::task::{Context, Poll, Waker};
+    /// # use flue_core::{MailboxLimits, Permissions, PostOffice, SendWait};
+    /// # let group = PostOffice::new().create_group()?;
+    /// # let table = group.create_table()?;
+    /// # let mut cx = Context::from_waker(Waker::noop());
+    /// let mut limits = MailboxLimits::default();
+    /// limits.messages = 1;
+    /// let mut mailbox = group.create_mailbox_with(&table, limits)?;
+    /// let to = mailbox.export(Permissions::SEND)?;
+    /// table.send(to, b"fills it", &[])?;
+    ///
+    /// let mut wait = SendWait::new();
+    /// assert!(table.poll_send(&mut cx, &mut wait, to, b"waits", &[]).is_pending());
+    /// drop(mailbox.try_recv()?); // Makes room, and wakes.
+    /// let sent = table.poll_send(&mut cx, &mut wait, to, b"waits", &[]);
+    /// assert_eq!(sent, Poll::Ready(Ok(())));
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`send`](Self::send). `Full` only if waiting cannot help: no room of
     /// that mailbox is ever enough, too many wait already, or the office has no
     /// buffer left.
+    ///
+    /// # Cost
+    /// With room, that of [`send`](Self::send). Without, two tries, the registration of
+    /// the waker, and the first time [a slot](crate#what-operations-cost) and a place on
+    /// the roster of those who wait, which are kept until `wait` is done. Whoever makes
+    /// room looks at all who wait for the mailbox.
+    ///
+    /// # Progress
+    /// Lock-free: this does not wait, but says that one has to.
     ///
     /// # Cancel safety
     /// Nothing is sent unless this returns `Ok`; dropping `wait` passes its wake on.
@@ -221,8 +272,30 @@ impl Table {
     /// Sends owned bytes when there is room for them. `payload` is taken when
     /// they are accepted; an empty place sends no bytes.
     ///
+    /// ```
+    /// # use core::task::{Context, Poll, Waker};
+    /// # use flue_core::{Payload, Permissions, PostOffice, SendWait};
+    /// # let group = PostOffice::new().create_group()?;
+    /// # let table = group.create_table()?;
+    /// # let mailbox = group.create_mailbox(&table)?;
+    /// # let to = mailbox.export(Permissions::SEND)?;
+    /// # let mut cx = Context::from_waker(Waker::noop());
+    /// let mut payload = Some(Payload::from(vec![7; 1000]));
+    /// let mut wait = SendWait::new();
+    /// let sent = table.poll_send_payload(&mut cx, &mut wait, to, &mut payload, &[]);
+    /// assert_eq!(sent, Poll::Ready(Ok(())));
+    /// assert!(payload.is_none());
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`poll_send`](Self::poll_send); the payload is then still in its place.
+    ///
+    /// # Cost
+    /// As [`poll_send`](Self::poll_send), without the copy and its memory.
+    ///
+    /// # Progress
+    /// As [`poll_send`](Self::poll_send).
     ///
     /// # Cancel safety
     /// As [`poll_send`](Self::poll_send).
@@ -293,10 +366,15 @@ impl Capability {
         Ok(Checked { office, sender: None, granted, attached })
     }
 
-    /// Sends bytes, copied, with capabilities attached; see [`Table::send`].
+    /// Sends bytes, copied, with capabilities attached; see [`Table::send`], and
+    /// [`Capability`] for an example.
     ///
     /// # Errors
-    /// As there, but for handles; `PostOfficeMismatch`.
+    /// As there, but for handles, and never `Dead`; `PostOfficeMismatch`: one that is
+    /// attached is of another office.
+    ///
+    /// # Cost
+    /// As there, without the look-ups.
     pub fn send(&self, data: &[u8], attach: &[&Capability]) -> Result<(), SendError> {
         let most = self.post_office().most_bytes(true);
         let mut attached = Attached::new();
@@ -306,8 +384,23 @@ impl Capability {
 
     /// Sends owned bytes, without copying them; see [`Table::send_payload`].
     ///
+    /// ```
+    /// # use flue_core::{Permissions, PostOffice, SendError};
+    /// # let group = PostOffice::new().create_group()?;
+    /// # let mailbox = group.create_mailbox(&group.create_table()?)?;
+    /// let capability = mailbox.capability(Permissions::SEND);
+    /// capability.send_payload(vec![1, 2, 3].into(), &[])?;
+    /// drop(mailbox);
+    /// let rejected = capability.send_payload(vec![4].into(), &[]).unwrap_err();
+    /// assert_eq!((rejected.error, &rejected.payload[..]), (SendError::Closed, &[4][..]));
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`send`](Self::send); the payload is handed back.
+    ///
+    /// # Cost
+    /// As there, without the look-ups.
     pub fn send_payload(
         &self,
         payload: Payload,
@@ -323,8 +416,24 @@ impl Capability {
 
     /// Sends bytes when there is room for them; see [`Table::poll_send`].
     ///
+    /// ```
+    /// # use core::task::{Context, Poll, Waker};
+    /// # use flue_core::{Permissions, PostOffice, SendWait};
+    /// # let group = PostOffice::new().create_group()?;
+    /// # let mailbox = group.create_mailbox(&group.create_table()?)?;
+    /// # let mut cx = Context::from_waker(Waker::noop());
+    /// let capability = mailbox.capability(Permissions::SEND);
+    /// let mut wait = SendWait::new();
+    /// let sent = capability.poll_send(&mut cx, &mut wait, b"there is room", &[]);
+    /// assert_eq!(sent, Poll::Ready(Ok(())));
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// As there, but for handles; `PostOfficeMismatch`.
+    /// As there, but for handles, and never `Dead`; `PostOfficeMismatch`.
+    ///
+    /// # Cost
+    /// As there, without the look-ups.
     ///
     /// # Cancel safety
     /// As there.
@@ -352,8 +461,26 @@ impl Capability {
     /// Sends owned bytes when there is room for them; see
     /// [`Table::poll_send_payload`].
     ///
+    /// ```
+    /// # use core::task::{Context, Poll, Waker};
+    /// # use flue_core::{Payload, Permissions, PostOffice, SendError, SendWait};
+    /// # let group = PostOffice::new().create_group()?;
+    /// # let mailbox = group.create_mailbox(&group.create_table()?)?;
+    /// # let mut cx = Context::from_waker(Waker::noop());
+    /// let capability = mailbox.capability(Permissions::SEND);
+    /// mailbox.close();
+    /// let (mut wait, mut payload) = (SendWait::new(), Some(Payload::from(vec![7])));
+    /// let sent = capability.poll_send_payload(&mut cx, &mut wait, &mut payload, &[]);
+    /// assert_eq!(sent, Poll::Ready(Err(SendError::Closed)));
+    /// assert!(payload.is_some());
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// As there, but for handles; `PostOfficeMismatch`.
+    /// As there, but for handles, and never `Dead`; `PostOfficeMismatch`.
+    ///
+    /// # Cost
+    /// As there, without the look-ups.
     ///
     /// # Cancel safety
     /// As there.

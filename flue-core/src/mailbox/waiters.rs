@@ -78,7 +78,12 @@ impl Slot for Waiter {
 ///
 /// It is taken when a send finds no room, and given up when the send is done.
 /// Dropping it leaves the line, and passes on a wake that was not used (rule
-/// S6). One value serves one send at a time, to whatever mailbox.
+/// S6). One value serves one send at a time, to whatever mailbox. See
+/// [`Table::poll_send`](crate::Table::poll_send) for an example.
+///
+/// # Cost
+/// Nothing until it is in a line; then a slot of the office. Giving the place up is a
+/// few steps, and passing a wake on a look at all who wait; no memory.
 ///
 /// # Cancel safety
 /// Dropping it at any time loses nothing: what was to be sent is still the
@@ -102,7 +107,8 @@ pub(crate) struct Needs {
 }
 
 impl SendWait {
-    /// A place in no line yet.
+    /// A place in no line yet. See [`Table::poll_send`](crate::Table::poll_send) for an
+    /// example.
     #[must_use]
     pub const fn new() -> Self {
         Self(None)
