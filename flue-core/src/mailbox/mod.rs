@@ -61,11 +61,19 @@ use settle::Recent;
 /// let Signal::Message(mut message) = mailbox.try_recv()? else { unreachable!() };
 /// assert_eq!(message.data(), b"with myself attached");
 /// assert_eq!(message.handles(), [to], "equal capabilities are equal handles");
+///
+/// drop(message);
+/// assert!(mailbox.is_empty() && mailbox.len() < mailbox.capacity());
+/// assert!(mailbox.table().contains(to) && !mailbox.group().is_dead());
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 ///
+/// # Cost
+/// Its accessors are reads. Dropping it costs what [`close`](Self::close) does.
+///
 /// # Progress
-/// Receiving is wait-free but for the wake of a sender that waits for room.
+/// Receiving is wait-free but for the wake of a sender that waits for room, and for
+/// capabilities, which are put into the table lock-free.
 pub struct Mailbox {
     group: RouteGroup,
     table: Table,
@@ -236,8 +244,25 @@ impl Mailbox {
     /// [`demote`](Table::demote) and with being attached to messages, this is
     /// how all capabilities come about (rule P2).
     ///
+    /// ```
+    /// # use flue_core::{Permissions, PostOffice};
+    /// # let group = PostOffice::new().create_group()?;
+    /// # let table = group.create_table()?;
+    /// # let mailbox = group.create_mailbox(&table)?;
+    /// let handle = mailbox.export(Permissions::SEND)?;
+    /// assert_eq!(table.permissions(handle)?, Permissions::SEND);
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// `Dead`; `PermissionDenied` for unknown bits; `Full`, `OutOfMemory`.
+    /// `Dead`: the mailbox's group is; `PermissionDenied` for unknown bits; `Full`: the
+    /// table has as many of its own as it may; `OutOfMemory`.
+    ///
+    /// # Cost
+    /// [A search](crate#what-operations-cost); for a new entry, a slot.
+    ///
+    /// # Progress
+    /// Lock-free.
     pub fn export(&self, permissions: Permissions) -> Result<Handle, TableError> {
         if self.group.is_dead() {
             return Err(TableError::Dead);
@@ -249,7 +274,10 @@ impl Mailbox {
     }
 
     /// A capability to this mailbox's route, for the host. Unknown bits are
-    /// left out.
+    /// left out. See [`Capability`] for an example.
+    ///
+    /// # Cost
+    /// One step.
     #[must_use]
     pub fn capability(&self, permissions: Permissions) -> Capability {
         let known = Permissions::from_bits_truncate(permissions.bits());
@@ -257,21 +285,41 @@ impl Mailbox {
     }
 
     /// Closes the route, as dropping the mailbox does.
+    ///
+    /// ```
+    /// # use flue_core::{Permissions, PostOffice, SendError};
+    /// # let group = PostOffice::new().create_group()?;
+    /// # let table = group.create_table()?;
+    /// # let mailbox = group.create_mailbox(&table)?;
+    /// let to = mailbox.export(Permissions::SEND)?;
+    /// mailbox.close();
+    /// assert_eq!(table.send(to, b"late", &[]), Err(SendError::Closed));
+    /// assert!(!group.is_dead());
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
+    /// # Cost
+    /// Linear in what waits in it, its monitors, those who watch it and those who wait
+    /// for room; no memory. In static storage the last two are found by walking all
+    /// records of their kind.
+    ///
+    /// # Progress
+    /// Lock-free.
     pub fn close(self) {}
 
-    /// The table that gets the attached capabilities.
+    /// The table that gets the attached capabilities. See [`Mailbox`] for an example.
     #[must_use]
     pub fn table(&self) -> &Table {
         &self.table
     }
 
-    /// The group that the route lives in.
+    /// The group that the route lives in. See [`Mailbox`] for an example.
     #[must_use]
     pub fn group(&self) -> &RouteGroup {
         &self.group
     }
 
-    /// How many messages wait; 0 once the group is dead.
+    /// How many messages wait; 0 once the group is dead. See [`Mailbox`] for an example.
     #[must_use]
     pub fn len(&self) -> usize {
         if self.group.is_dead() {
@@ -281,13 +329,13 @@ impl Mailbox {
         route::ahead(accepted, received) as usize
     }
 
-    /// Whether no message waits.
+    /// Whether no message waits. See [`Mailbox`] for an example.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many messages may wait.
+    /// How many messages may wait. See [`Mailbox`] for an example.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.limits.messages as usize

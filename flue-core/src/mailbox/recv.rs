@@ -33,14 +33,33 @@ impl Mailbox {
     /// belong to the guard until they are taken from it; the rest is released
     /// when it is dropped (rule R2).
     ///
+    /// ```
+    /// # use flue_core::{Permissions, PostOffice, Signal, TryRecvError};
+    /// # let group = PostOffice::new().create_group()?;
+    /// # let table = group.create_table()?;
+    /// # let mut mailbox = group.create_mailbox(&table)?;
+    /// # let to = mailbox.export(Permissions::SEND)?;
+    /// assert_eq!(mailbox.try_recv().unwrap_err(), TryRecvError::Empty);
+    /// table.send(to, b"hello", &[])?;
+    /// match mailbox.try_recv()? {
+    ///     Signal::Message(message) => assert_eq!(message.data(), b"hello"),
+    ///     other => unreachable!("nothing is monitored: {other:?}"),
+    /// }
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// `Empty`; `Dead` once the group is dead, whatever waits (rule R3).
     ///
     /// # Cost
-    /// One atomic step for a message; no memory, whatever it carries.
+    /// A constant number of steps for a message, and for each capability attached, and for
+    /// that of a down, [a search](crate#what-operations-cost). Signals that came since the
+    /// last look are put in order once, by reads and writes. No memory, whatever is
+    /// received.
     ///
     /// # Progress
-    /// Wait-free, but for the wake of a sender that waits for room.
+    /// Wait-free, but for the wake of a sender that waits for room; capabilities are put
+    /// into the table lock-free.
     #[inline]
     pub fn try_recv(&mut self) -> Result<Signal<'_>, TryRecvError> {
         self.settle_lent();
@@ -166,7 +185,11 @@ impl Mailbox {
     }
 
     /// Whether the next [`try_recv`](Self::try_recv) is not `Empty`. Only the
-    /// owner can change a `true` back.
+    /// owner can change a `true` back. See [`poll_ready`](Self::poll_ready) for an
+    /// example.
+    ///
+    /// # Cost
+    /// Reads alone: constant, and for each removed down that still is in the queue.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.group.is_dead() || self.has_signal()
@@ -201,6 +224,23 @@ impl Mailbox {
     }
 
     /// Ready when the next [`try_recv`](Self::try_recv) is not `Empty`.
+    ///
+    /// ```
+    /// # use core::task::{Context, Waker};
+    /// # use flue_core::{Permissions, PostOffice};
+    /// # let group = PostOffice::new().create_group()?;
+    /// # let mut mailbox = group.create_mailbox(&group.create_table()?)?;
+    /// # let mut cx = Context::from_waker(Waker::noop());
+    /// assert!(mailbox.poll_ready(&mut cx).is_pending());
+    /// mailbox.capability(Permissions::SEND).send(b"hello", &[])?;
+    /// assert!(mailbox.is_ready() && mailbox.poll_ready(&mut cx).is_ready());
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
+    /// # Cost
+    /// [`is_ready`](Self::is_ready); if it is not, the registration of the waker, which is
+    /// cloned unless it is the same as before, and a few steps. No memory but what that
+    /// clone takes.
     ///
     /// # Cancel safety
     /// Nothing is taken, so nothing can be lost.
@@ -250,8 +290,25 @@ impl Mailbox {
 
     /// The next signal, or a promise to wake.
     ///
+    /// ```
+    /// # use core::task::{Context, Poll, Waker};
+    /// # use flue_core::{Permissions, PostOffice, Signal};
+    /// # let group = PostOffice::new().create_group()?;
+    /// # let mut mailbox = group.create_mailbox(&group.create_table()?)?;
+    /// # let mut cx = Context::from_waker(Waker::noop());
+    /// assert!(mailbox.poll_recv(&mut cx).is_pending());
+    /// mailbox.capability(Permissions::SEND).send(b"hello", &[])?;
+    /// let received = mailbox.poll_recv(&mut cx);
+    /// assert!(matches!(received, Poll::Ready(Ok(Signal::Message(m))) if m.data() == b"hello"));
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// `RecvError` once the group is dead.
+    ///
+    /// # Cost
+    /// That of [`poll_ready`](Self::poll_ready), and of [`try_recv`](Self::try_recv) when
+    /// that is ready.
     ///
     /// # Cancel safety
     /// A signal leaves the queue only in the call that returns it (rule R4).
@@ -288,6 +345,12 @@ impl Mailbox {
     ///
     /// # Errors
     /// `RecvError` once the group is dead.
+    ///
+    /// # Cost
+    /// For each poll that of [`poll_recv`](Self::poll_recv); no memory.
+    ///
+    /// # Progress
+    /// Pending until a signal comes or the group dies.
     ///
     /// # Cancel safety
     /// Dropping the future loses no signal (rule R4).

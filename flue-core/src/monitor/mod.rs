@@ -73,6 +73,18 @@ impl DownReason {
 ///
 /// Whoever was given an id cannot tell from it what others do, and no number is
 /// used twice for one mailbox.
+///
+/// ```
+/// # use flue_core::{Permissions, PostOffice};
+/// # let group = PostOffice::new().create_group()?;
+/// # let table = group.create_table()?;
+/// # let observer = group.create_mailbox(&table)?;
+/// # let (one, two) = (group.create_mailbox(&table)?, group.create_mailbox(&table)?);
+/// let first = one.capability(Permissions::MONITOR).monitor(&observer)?;
+/// let second = two.capability(Permissions::MONITOR).monitor(&observer)?;
+/// assert_eq!((first.number(), second.number()), (1, 2));
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MonitorId {
     number: u64,
@@ -80,7 +92,7 @@ pub struct MonitorId {
 }
 
 impl MonitorId {
-    /// The number: 1 for a mailbox's first monitor.
+    /// The number: 1 for a mailbox's first monitor. See [`MonitorId`] for an example.
     #[must_use]
     pub const fn number(self) -> u64 {
         self.number
@@ -419,8 +431,11 @@ impl Mailbox {
     /// # Ok::<(), Box<dyn core::error::Error>>(())
     /// ```
     ///
+    /// # Cost
+    /// [A search](crate#what-operations-cost) of the office's monitors; no memory.
+    ///
     /// # Progress
-    /// Lock-free; no memory.
+    /// Lock-free.
     pub fn demonitor(&mut self, id: MonitorId) -> bool {
         let office: &Office = self.post_office();
         let pin = office.pin();
