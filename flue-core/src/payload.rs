@@ -5,6 +5,17 @@ use core::ops::Deref;
 
 /// Bytes that travel in the message itself; more are copied once into memory of
 /// their own, or not at all if they are owned.
+///
+/// ```
+/// # use flue_core::{INLINE_BYTES, Permissions, PostOffice};
+/// # let office = PostOffice::new();
+/// # let group = office.create_group()?;
+/// # let mailbox = group.create_mailbox(&group.create_table()?)?;
+/// # let capability = mailbox.capability(Permissions::SEND);
+/// capability.send(&[7; INLINE_BYTES], &[])?;
+/// assert_eq!(office.stats().bytes, 0, "inline bytes count for nothing");
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
 pub const INLINE_BYTES: usize = if usize::BITS >= 64 { 48 } else { 24 };
 
 /// Owned bytes, sent without copying: the receiver reads the sender's very
@@ -16,7 +27,14 @@ pub const INLINE_BYTES: usize = if usize::BITS >= 64 { 48 } else { 24 };
 /// let payload = Payload::from(vec![1u8, 2, 3]);
 /// assert_eq!(&payload[..], [1, 2, 3]);
 /// assert_eq!(payload.try_into_vec().unwrap(), [1, 2, 3]);
+///
+/// let constant = Payload::from(&b"never moves"[..]);
+/// let shared = Payload::from(std::sync::Arc::<[u8]>::from([4, 5]));
+/// assert!(constant.len() == 11 && shared.as_ref() == [4, 5]);
 /// ```
+///
+/// # Cost
+/// Made of what owns the bytes by moving that: nothing is allocated or copied.
 pub struct Payload(Kind);
 
 pub(crate) enum Kind {
@@ -111,10 +129,13 @@ impl Payload {
 
     /// The bytes as a vector, without copying, if they own their memory alone
     /// and the allocator made it for a vector or a box; otherwise the payload
-    /// is handed back.
+    /// is handed back. See [`Payload`] for an example.
     ///
     /// # Errors
     /// The payload itself: its bytes are inline, static or shared.
+    ///
+    /// # Cost
+    /// Of a vector or a box: nothing is allocated or copied.
     #[cfg(feature = "alloc")]
     pub fn try_into_vec(self) -> Result<alloc::vec::Vec<u8>, Self> {
         match self.0 {

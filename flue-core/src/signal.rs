@@ -16,6 +16,22 @@ use core::ptr::NonNull;
 ///
 /// It borrows the mailbox: one signal is received at a time. See
 /// [`into_owned`](Self::into_owned) for more.
+///
+/// ```
+/// use flue_core::{Permissions, PostOffice, Signal};
+///
+/// let group = PostOffice::new().create_group()?;
+/// let mut mailbox = group.create_mailbox(&group.create_table()?)?;
+/// mailbox.capability(Permissions::SEND).send(b"hello", &[])?;
+/// while let Ok(signal) = mailbox.try_recv() {
+///     match signal {
+///         Signal::Message(message) => assert_eq!(message.data(), b"hello"),
+///         Signal::Down(down) => println!("{:?} is over: {:?}", down.monitor(), down.reason()),
+///         _ => {} // There may be more kinds one day.
+///     }
+/// }
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
 #[non_exhaustive]
 pub enum Signal<'m> {
     /// Somebody sent a message.
@@ -41,6 +57,10 @@ impl Signal<'_> {
     /// assert_eq!(two.data(), b"two");
     /// # Ok::<(), Box<dyn core::error::Error>>(())
     /// ```
+    ///
+    /// # Cost
+    /// A copy of the bytes if they are inline, and two steps: the signal keeps the table.
+    /// No memory.
     #[must_use]
     pub fn into_owned(self) -> OwnedSignal {
         match self {
@@ -65,6 +85,30 @@ impl fmt::Debug for Signal<'_> {
 /// The handles belong to this guard: those that are not taken are released
 /// when it is dropped, even while unwinding (rule R2). A guard that is forgotten
 /// is settled by the mailbox's next receive, or its drop.
+///
+/// ```
+/// use flue_core::{Permissions, PostOffice, Signal};
+///
+/// let group = PostOffice::new().create_group()?;
+/// let table = group.create_table()?;
+/// let mut mailbox = group.create_mailbox(&table)?;
+/// let to = mailbox.export(Permissions::SEND)?;
+/// table.send(to, b"hello", &[to])?;
+///
+/// let Signal::Message(message) = mailbox.try_recv()? else { unreachable!() };
+/// assert_eq!((message.data(), message.handles()), (&b"hello"[..], &[to][..]));
+/// let to_me = message.mailbox().export(Permissions::SEND)?;
+/// assert_eq!(to_me, to, "equal capabilities are equal handles");
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
+///
+/// # Cost
+/// Accessors are reads. Dropping it gives the message's buffer back, alone or with
+/// others, and drops an owned payload; for each handle that was not taken it costs what
+/// [`Table::release`] does. No memory.
+///
+/// # Progress
+/// Lock-free.
 pub struct Message<'m> {
     mailbox: &'m mut Mailbox,
     data: NonNull<u8>,
@@ -83,7 +127,7 @@ impl<'m> Message<'m> {
         Self { mailbox, data, length }
     }
 
-    /// The bytes, in place.
+    /// The bytes, in place. See [`Message`] for an example.
     #[inline]
     #[must_use]
     pub fn data(&self) -> &[u8] {
@@ -93,7 +137,7 @@ impl<'m> Message<'m> {
     }
 
     /// The handles that came attached and were not taken, in the order they
-    /// were attached.
+    /// were attached. See [`Message`] for an example.
     #[must_use]
     pub fn handles(&self) -> &[Handle] {
         &self.mailbox.handles
@@ -116,6 +160,9 @@ impl<'m> Message<'m> {
     /// assert!(table.contains(to));
     /// # Ok::<(), Box<dyn core::error::Error>>(())
     /// ```
+    ///
+    /// # Cost
+    /// One step for each, and [a look-up](crate#what-operations-cost).
     pub fn take_handles(&mut self) -> impl Iterator<Item = Handle> {
         core::iter::from_fn(|| {
             let mut handle = self.mailbox.handles.pop()?;
@@ -130,6 +177,21 @@ impl<'m> Message<'m> {
 
     /// The bytes as a payload, to keep or to send on: the sender's very buffer
     /// if it was owned. The handles that were not taken are released.
+    ///
+    /// ```
+    /// # use flue_core::{Permissions, PostOffice, Signal};
+    /// # let group = PostOffice::new().create_group()?;
+    /// # let mut mailbox = group.create_mailbox(&group.create_table()?)?;
+    /// let capability = mailbox.capability(Permissions::SEND);
+    /// capability.send_payload(vec![7; 1000].into(), &[])?;
+    /// let Signal::Message(message) = mailbox.try_recv()? else { unreachable!() };
+    /// let payload = message.into_payload();
+    /// capability.send_payload(payload, &[])?; // Forwarded, and never copied.
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
+    /// # Cost
+    /// A copy if the bytes are inline, else none; and that of dropping the guard.
     #[must_use]
     pub fn into_payload(self) -> Payload {
         match self.mailbox.take_lent() {
@@ -138,7 +200,10 @@ impl<'m> Message<'m> {
         }
     }
 
-    /// The same message, independent of the mailbox.
+    /// The same message, independent of the mailbox. See [`OwnedMessage`] for an example.
+    ///
+    /// # Cost
+    /// That of [`Signal::into_owned`].
     #[must_use]
     pub fn into_owned(self) -> OwnedMessage {
         let handles = core::mem::take(&mut self.mailbox.handles);
@@ -146,7 +211,7 @@ impl<'m> Message<'m> {
         OwnedMessage { handles, payload: self.into_payload() }
     }
 
-    /// The mailbox, to export from or to monitor with.
+    /// The mailbox, to export from or to monitor with. See [`Message`] for an example.
     #[must_use]
     pub fn mailbox(&self) -> &Mailbox {
         self.mailbox
@@ -168,6 +233,30 @@ impl fmt::Debug for Message<'_> {
 }
 
 /// A down being received: a monitored route is over (rule K5).
+///
+/// ```
+/// use flue_core::{DownReason, Permissions, PostOffice, Signal};
+///
+/// let office = PostOffice::new();
+/// let (group, other) = (office.create_group()?, office.create_group()?);
+/// let table = group.create_table()?;
+/// let mut observer = group.create_mailbox(&table)?;
+/// let watched = other.create_mailbox(&other.create_table()?)?;
+/// let handle = table.insert(&watched.capability(Permissions::MONITOR))?;
+/// let id = table.monitor(handle, &observer)?;
+/// other.kill();
+///
+/// let Signal::Down(down) = observer.try_recv()? else { unreachable!() };
+/// assert_eq!((down.monitor(), down.reason()), (id, DownReason::Killed));
+/// assert!(table.same_route(down.handle(), handle)?);
+/// assert_eq!(down.mailbox().len(), 0);
+/// let mine = down.take_handle();
+/// table.release(mine)?;
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
+///
+/// # Cost
+/// Accessors are reads. Dropping it releases the handle, if that was not taken.
 pub struct Down<'m> {
     mailbox: &'m mut Mailbox,
 }
@@ -182,13 +271,17 @@ impl<'m> Down<'m> {
         self.mailbox.received_down()
     }
 
-    /// A capability to the route, without permissions: to know it by.
+    /// A capability to the route, without permissions: to know it by. See [`Down`] for
+    /// an example.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.received().handle
     }
 
-    /// Takes that handle: it is the caller's to release.
+    /// Takes that handle: it is the caller's to release. See [`Down`] for an example.
+    ///
+    /// # Cost
+    /// One step and [a look-up](crate#what-operations-cost).
     #[must_use]
     pub fn take_handle(self) -> Handle {
         let handle = self.handle();
@@ -197,25 +290,28 @@ impl<'m> Down<'m> {
         handle
     }
 
-    /// Which monitor it is of.
+    /// Which monitor it is of. See [`Down`] for an example.
     #[must_use]
     pub fn monitor(&self) -> MonitorId {
         self.received().id
     }
 
-    /// Why the route is over.
+    /// Why the route is over. See [`Down`] for an example.
     #[must_use]
     pub fn reason(&self) -> DownReason {
         self.received().reason
     }
 
-    /// The mailbox, to export from or to monitor with.
+    /// The mailbox, to export from or to monitor with. See [`Down`] for an example.
     #[must_use]
     pub fn mailbox(&self) -> &Mailbox {
         self.mailbox
     }
 
-    /// The same down, independent of the mailbox.
+    /// The same down, independent of the mailbox. See [`OwnedDown`] for an example.
+    ///
+    /// # Cost
+    /// Two steps: it keeps the table. No memory.
     #[must_use]
     pub fn into_owned(self) -> OwnedDown {
         let handles = core::mem::take(&mut self.mailbox.handles);
@@ -238,7 +334,7 @@ impl fmt::Debug for Down<'_> {
     }
 }
 
-/// A signal of its own: `'static` and `Send`.
+/// A signal of its own: `'static` and `Send`. See [`Signal::into_owned`] for an example.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum OwnedSignal {
@@ -276,30 +372,58 @@ impl Drop for Handles {
 }
 
 /// A message of its own; its untaken handles are released when it is dropped.
+///
+/// ```
+/// use flue_core::{Permissions, PostOffice, Signal};
+///
+/// let group = PostOffice::new().create_group()?;
+/// let table = group.create_table()?;
+/// let mut mailbox = group.create_mailbox(&table)?;
+/// let to = mailbox.export(Permissions::SEND)?;
+/// table.send(to, b"keep me", &[to, to])?;
+///
+/// let Signal::Message(message) = mailbox.try_recv()? else { unreachable!() };
+/// let mut message = message.into_owned();
+/// assert_eq!(message.data(), b"keep me");
+/// let taken = message.take_handles().next();
+/// assert_eq!(taken, Some(to));
+/// assert_eq!(message.handles(), [to], "the other one");
+/// let payload = message.into_payload();
+/// assert_eq!(&payload[..], b"keep me");
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
+///
+/// # Cost
+/// As that of [`Message`]; it keeps the table and has its bytes for its own.
 pub struct OwnedMessage {
     handles: Handles,
     payload: Payload,
 }
 
 impl OwnedMessage {
-    /// The bytes.
+    /// The bytes. See [`OwnedMessage`] for an example.
     #[must_use]
     pub fn data(&self) -> &[u8] {
         &self.payload
     }
 
-    /// The handles that were not taken.
+    /// The handles that were not taken. See [`OwnedMessage`] for an example.
     #[must_use]
     pub fn handles(&self) -> &[Handle] {
         &self.handles.handles
     }
 
-    /// Takes the handles: each becomes the caller's to release.
+    /// Takes the handles: each becomes the caller's to release. See [`OwnedMessage`]
+    /// for an example, and [`Message::take_handles`] for the cost.
     pub fn take_handles(&mut self) -> impl Iterator<Item = Handle> {
         core::iter::from_fn(|| self.handles.take())
     }
 
-    /// The bytes, to keep or to send on. The untaken handles are released.
+    /// The bytes, to keep or to send on. The untaken handles are released. See
+    /// [`OwnedMessage`] for an example.
+    ///
+    /// # Cost
+    /// That of [`Table::release`] for each untaken handle.
     #[must_use]
     pub fn into_payload(self) -> Payload {
         self.payload
@@ -315,6 +439,27 @@ impl fmt::Debug for OwnedMessage {
 }
 
 /// A down of its own; its handle is released when it is dropped.
+///
+/// ```
+/// use flue_core::{DownReason, Permissions, PostOffice, Signal};
+///
+/// let group = PostOffice::new().create_group()?;
+/// let table = group.create_table()?;
+/// let mut observer = group.create_mailbox(&table)?;
+/// let watched = group.create_mailbox(&table)?;
+/// let id = watched.capability(Permissions::MONITOR).monitor(&observer)?;
+/// watched.close();
+///
+/// let Signal::Down(down) = observer.try_recv()? else { unreachable!() };
+/// let down = down.into_owned();
+/// assert_eq!((down.monitor(), down.reason()), (id, DownReason::Closed));
+/// assert!(table.permissions(down.handle())?.is_empty());
+/// table.release(down.take_handle())?;
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
+///
+/// # Cost
+/// As that of [`Down`]; it keeps the table.
 pub struct OwnedDown {
     handles: Handles,
     handle: Handle,
@@ -323,26 +468,28 @@ pub struct OwnedDown {
 }
 
 impl OwnedDown {
-    /// A capability to the route, without permissions: to know it by.
+    /// A capability to the route, without permissions: to know it by. See [`OwnedDown`]
+    /// for an example.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle
     }
 
-    /// Takes that handle: it is the caller's to release.
+    /// Takes that handle: it is the caller's to release. See [`OwnedDown`] for an
+    /// example, and [`Down::take_handle`] for the cost.
     #[must_use]
     pub fn take_handle(mut self) -> Handle {
         let _ = self.handles.take();
         self.handle
     }
 
-    /// Which monitor it is of.
+    /// Which monitor it is of. See [`OwnedDown`] for an example.
     #[must_use]
     pub fn monitor(&self) -> MonitorId {
         self.id
     }
 
-    /// Why the route is over.
+    /// Why the route is over. See [`OwnedDown`] for an example.
     #[must_use]
     pub fn reason(&self) -> DownReason {
         self.reason
