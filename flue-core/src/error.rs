@@ -100,6 +100,17 @@ errors! {
 }
 
 /// The mailbox's group is dead: nothing is ever received again.
+///
+/// ```
+/// # use core::task::{Context, Poll, Waker};
+/// # use flue_core::{PostOffice, RecvError};
+/// # let group = PostOffice::new().create_group()?;
+/// # let mut mailbox = group.create_mailbox(&group.create_table()?)?;
+/// # let mut cx = Context::from_waker(Waker::noop());
+/// group.kill();
+/// assert!(matches!(mailbox.poll_recv(&mut cx), Poll::Ready(Err(RecvError))));
+/// # Ok::<(), flue_core::CreateError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct RecvError;
@@ -112,7 +123,8 @@ impl fmt::Display for RecvError {
 
 impl Error for RecvError {}
 
-/// The post office could not be made: the allocator had nothing.
+/// The post office could not be made: the allocator had nothing. See
+/// [`PostOffice::try_new`](crate::PostOffice) for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct OutOfMemory;

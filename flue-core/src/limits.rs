@@ -44,12 +44,25 @@ pub struct Limits {
 }
 
 /// The most capabilities that any message may carry.
+///
+/// ```
+/// # use flue_core::{MAX_MESSAGE_HANDLES, Permissions, PostOffice, SendError};
+/// # let group = PostOffice::new().create_group()?;
+/// # let table = group.create_table()?;
+/// # let mailbox = group.create_mailbox(&table)?;
+/// # let to = mailbox.export(Permissions::SEND)?;
+/// let refused = table.send(to, b"", &[to; MAX_MESSAGE_HANDLES + 1]);
+/// assert_eq!(refused, Err(SendError::TooManyHandles));
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
 pub const MAX_MESSAGE_HANDLES: usize = 8;
 
 const WIDE: bool = usize::BITS >= 64;
 
 impl Limits {
-    /// The default limits, for a `static`.
+    /// The default limits, for a `static`. See
+    /// [`StaticPostOffice::with_limits`](crate::StaticPostOffice::with_limits) for an
+    /// example.
     pub const DEFAULT: Self = Self {
         groups: if WIDE { 1 << 22 } else { 1 << 10 },
         tables: if WIDE { 1 << 22 } else { 1 << 10 },
@@ -120,7 +133,8 @@ pub struct MailboxLimits {
 }
 
 impl MailboxLimits {
-    /// The default limits, for a `static`.
+    /// The default limits, as [`default`](Self::default) returns them, for a `static`.
+    /// See [`MailboxLimits`] for an example of those.
     pub const DEFAULT: Self = Self {
         messages: if WIDE { 1 << 17 } else { 1 << 8 },
         bytes: if WIDE { 64 << 20 } else { 1 << 14 },
@@ -136,7 +150,8 @@ impl Default for MailboxLimits {
 }
 
 /// What a post office holds, each figure counted by itself while others change:
-/// a picture for people, not a promise.
+/// a picture for people, not a promise. See
+/// [`PostOffice::stats`](crate::PostOffice::stats) for an example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

@@ -34,8 +34,8 @@ use core::hash::{Hash, Hasher};
 /// ```
 ///
 /// # Cost
-/// One step to make or clone one: it keeps the office. Nothing is looked up; the
-/// operations cost what those of [`Table`](crate::Table) do after the look-up.
+/// One step to make or clone one: it keeps the office. Accessors are reads. Nothing is
+/// looked up; the operations cost what those of [`Table`](crate::Table) do after the look-up.
 #[derive(Clone)]
 pub struct Capability {
     office: PostOffice,

@@ -17,13 +17,17 @@ use core::num::NonZeroU64;
 /// assert_eq!(forged.to_raw(), 0x1_0000_0007);
 /// assert_eq!(Handle::from_raw(0), None);
 /// ```
+///
+/// # Cost
+/// None: it is the integer, and making one looks nothing up.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(transparent)]
 pub struct Handle(NonZeroU64);
 
 impl Handle {
     /// The handle with this integer, as a guest or a wire may give it. Any
-    /// integer but zero is one; whether it names something, a table says.
+    /// integer but zero is one; whether it names something, a table says. See
+    /// [`Handle`] for an example.
     #[inline]
     pub const fn from_raw(raw: u64) -> Option<Self> {
         match NonZeroU64::new(raw) {
@@ -32,7 +36,7 @@ impl Handle {
         }
     }
 
-    /// The integer, never zero.
+    /// The integer, never zero. See [`Handle`] for an example.
     #[inline]
     pub const fn to_raw(self) -> u64 {
         self.0.get()

@@ -53,6 +53,10 @@ use core::ptr::NonNull;
 /// is `InvalidHandle`. [`TableError`] and [`SendError`](crate::SendError) say what
 /// each error means.
 ///
+/// # Cost
+/// Dropping the last value empties the table: linear in the entries that it ever had at
+/// one time; no memory. Dropping another is two steps.
+///
 /// # Progress
 /// Lookups are wait-free; every other operation is lock-free.
 pub struct Table {
@@ -463,14 +467,15 @@ impl Table {
         self.unsealed().map_or(0, |view| view.slot().live.load(Relaxed) as usize)
     }
 
-    /// Whether there is none.
+    /// Whether there is none. See [`handles`](Self::handles) for an example.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// How many capabilities there may be: the table's own, and what its
-    /// mailboxes have added for those attached to messages (rule S2).
+    /// mailboxes have added for those attached to messages (rule S2). See
+    /// [`handles`](Self::handles) for an example.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.slot().capacity()
