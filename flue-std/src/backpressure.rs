@@ -76,8 +76,8 @@ pub trait SendExt: sealed::Table {
     ///
     /// # Cost
     ///
-    /// With room: one `send`. Else a place in the line, one sleep per wake-up,
-    /// one `send` per wake-up.
+    /// With room: one `send`. Else a place in the line, which is a slot of the
+    /// office, one sleep per wake-up, one `send` per wake-up.
     ///
     /// # Progress
     ///
@@ -143,8 +143,17 @@ pub trait SendExt: sealed::Table {
     /// Sends a copy of `data`, waiting for room until `deadline` at most. A
     /// deadline in the past tries once.
     ///
-    /// Errors, cost and progress are those of
-    /// [`send_timeout`](Self::send_timeout).
+    /// # Errors
+    ///
+    /// As [`send_timeout`](Self::send_timeout).
+    ///
+    /// # Cost
+    ///
+    /// As [`send_timeout`](Self::send_timeout).
+    ///
+    /// # Progress
+    ///
+    /// As [`send_timeout`](Self::send_timeout).
     ///
     /// ```
     /// use std::time::Instant;
@@ -175,7 +184,7 @@ pub trait SendExt: sealed::Table {
     /// # Cost
     ///
     /// As [`send_blocking`](Self::send_blocking), with the task's waker for the
-    /// thread's. No memory.
+    /// thread's.
     ///
     /// # Progress
     ///
@@ -207,6 +216,18 @@ pub trait SendExt: sealed::Table {
     /// [`send_blocking`](Self::send_blocking) of an owned payload: no copy, and
     /// every error gives it back.
     ///
+    /// # Errors
+    ///
+    /// Those of [`send_blocking`](Self::send_blocking), and the payload with them.
+    ///
+    /// # Cost
+    ///
+    /// As [`send_blocking`](Self::send_blocking), without the copy and its memory.
+    ///
+    /// # Progress
+    ///
+    /// As [`send_blocking`](Self::send_blocking).
+    ///
     /// ```
     /// use flue_std::{Permissions, PostOffice, SendError, SendExt};
     ///
@@ -228,6 +249,19 @@ pub trait SendExt: sealed::Table {
 
     /// [`send_timeout`](Self::send_timeout) of an owned payload: no copy, and
     /// every error gives it back.
+    ///
+    /// # Errors
+    ///
+    /// [`SendPayloadTimeoutError::Timeout`] when there was no room in time; otherwise as
+    /// [`send_payload_blocking`](Self::send_payload_blocking).
+    ///
+    /// # Cost
+    ///
+    /// As [`send_timeout`](Self::send_timeout), without the copy and its memory.
+    ///
+    /// # Progress
+    ///
+    /// As [`send_timeout`](Self::send_timeout).
     ///
     /// ```
     /// use core::time::Duration;
@@ -254,6 +288,18 @@ pub trait SendExt: sealed::Table {
     /// [`send_deadline`](Self::send_deadline) of an owned payload: no copy, and
     /// every error gives it back.
     ///
+    /// # Errors
+    ///
+    /// As [`send_payload_timeout`](Self::send_payload_timeout).
+    ///
+    /// # Cost
+    ///
+    /// As [`send_deadline`](Self::send_deadline), without the copy and its memory.
+    ///
+    /// # Progress
+    ///
+    /// As [`send_deadline`](Self::send_deadline).
+    ///
     /// ```
     /// use std::time::Instant;
     /// use flue_std::{Permissions, PostOffice, SendExt};
@@ -275,6 +321,18 @@ pub trait SendExt: sealed::Table {
 
     /// [`send_async`](Self::send_async) of an owned payload: no copy, and every
     /// error gives it back.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_payload_blocking`](Self::send_payload_blocking).
+    ///
+    /// # Cost
+    ///
+    /// As [`send_async`](Self::send_async), without the copy and its memory.
+    ///
+    /// # Progress
+    ///
+    /// As [`send_async`](Self::send_async).
     ///
     /// # Cancel safety
     ///
@@ -385,7 +443,8 @@ impl SendExt for Table {
     }
 }
 
-/// Why a send with a time limit failed. Nothing was sent.
+/// Why a send with a time limit failed. Nothing was sent. See
+/// [`SendExt::send_timeout`] for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendTimeoutError {
     /// There was no room in time.
@@ -405,7 +464,8 @@ impl fmt::Display for SendTimeoutError {
 
 impl Error for SendTimeoutError {}
 
-/// Why an owned payload was not sent in time, with the payload.
+/// Why an owned payload was not sent in time, with the payload. See
+/// [`SendExt::send_payload_timeout`] for an example.
 #[derive(Debug)]
 pub enum SendPayloadTimeoutError {
     /// There was no room in time.

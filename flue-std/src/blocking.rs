@@ -175,7 +175,8 @@ impl MailboxExt for Mailbox {
     }
 }
 
-/// Why a receive with a time limit returned no signal.
+/// Why a receive with a time limit returned no signal. See
+/// [`MailboxExt::recv_timeout`] for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecvTimeoutError {
     /// No signal came in time. The mailbox is as it was.

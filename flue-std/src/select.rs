@@ -137,6 +137,14 @@ impl Selector {
     ///
     /// If there are no mailboxes.
     ///
+    /// # Cost
+    ///
+    /// As [`wait_timeout`](Self::wait_timeout).
+    ///
+    /// # Progress
+    ///
+    /// As [`wait_timeout`](Self::wait_timeout).
+    ///
     /// ```
     /// use std::time::Instant;
     /// use flue_std::{PostOffice, Selector};

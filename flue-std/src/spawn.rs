@@ -30,6 +30,11 @@ use flue_core::{
 /// that it is for. That code should capture nothing but handles and other
 /// integers, so that all it can do to others is what its table allows.
 ///
+/// # Cost
+///
+/// Its accessors return what it has. Dropping it costs what dropping its mailbox, its
+/// table and its group does.
+///
 /// # Example
 ///
 /// ```
@@ -82,6 +87,10 @@ impl Process {
     /// # Errors
     ///
     /// As [`new`](Self::new).
+    ///
+    /// # Cost
+    ///
+    /// As [`new`](Self::new): messages take memory when they wait, not before.
     ///
     /// ```
     /// use flue_std::{MailboxLimits, PostOffice, Process};
@@ -157,6 +166,10 @@ impl Process {
     /// A capability to the process's mailbox, for the host to give to others.
     /// Bits that are no permission are left out.
     ///
+    /// # Cost
+    ///
+    /// That of [`Mailbox::capability`].
+    ///
     /// ```
     /// use flue_std::{Permissions, PostOffice, Process};
     ///
@@ -176,6 +189,10 @@ impl Process {
     /// # Errors
     ///
     /// Those of [`Table::insert`].
+    ///
+    /// # Cost
+    ///
+    /// That of [`Table::insert`].
     ///
     /// ```
     /// use flue_std::{Permissions, PostOffice, Process};
@@ -238,6 +255,10 @@ impl Process {
     /// its own.
     ///
     /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn).
+    ///
+    /// # Cost
     ///
     /// As [`spawn`](Self::spawn).
     ///
@@ -369,6 +390,10 @@ impl<T> JoinHandle<T> {
 
     /// A capability to the process's mailbox, for the host to give to others.
     /// Bits that are no permission are left out.
+    ///
+    /// # Cost
+    ///
+    /// That of [`Capability::demote`].
     ///
     /// ```
     /// use flue_std::{MailboxExt, Permissions, PostOffice, Process};

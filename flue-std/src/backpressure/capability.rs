@@ -15,8 +15,14 @@ use crate::blocking::{deadline_after, wait};
 /// which needs no handle to say whom to.
 ///
 /// A trait of its own because the arguments differ. What the method of the same
-/// name in [`SendExt`](crate::SendExt) says about errors, cost, progress and
-/// cancelling holds here.
+/// name in [`SendExt`](crate::SendExt) says about cost, progress and cancelling
+/// holds here.
+///
+/// # Errors
+///
+/// Those of [`Capability::send`], where the method of the same name in
+/// [`SendExt`](crate::SendExt) has those of [`Table::send`](flue_core::Table::send):
+/// no handle is looked up, so none is invalid, and no table is sealed.
 ///
 /// # Example
 ///
@@ -38,6 +44,11 @@ pub trait CapabilityExt: sealed::Capability {
     /// Sends a copy of `data`, waiting for room as long as it takes:
     /// [`SendExt::send_blocking`](crate::SendExt::send_blocking).
     ///
+    /// # Errors
+    ///
+    /// Those of [`Capability::send`], before or during the wait; `Full` only where waiting
+    /// is no way out.
+    ///
     /// ```
     /// use flue_std::{CapabilityExt, Permissions, PostOffice};
     ///
@@ -50,6 +61,11 @@ pub trait CapabilityExt: sealed::Capability {
 
     /// Sends a copy of `data`, waiting for room for `timeout` at most:
     /// [`SendExt::send_timeout`](crate::SendExt::send_timeout).
+    ///
+    /// # Errors
+    ///
+    /// `Timeout` when there was no room in time; otherwise as
+    /// [`send_blocking`](Self::send_blocking).
     ///
     /// ```
     /// use core::time::Duration;
@@ -70,6 +86,10 @@ pub trait CapabilityExt: sealed::Capability {
     /// Sends a copy of `data`, waiting for room until `deadline` at most:
     /// [`SendExt::send_deadline`](crate::SendExt::send_deadline).
     ///
+    /// # Errors
+    ///
+    /// As [`send_timeout`](Self::send_timeout).
+    ///
     /// ```
     /// use std::time::Instant;
     /// use flue_std::{CapabilityExt, Permissions, PostOffice};
@@ -88,6 +108,10 @@ pub trait CapabilityExt: sealed::Capability {
 
     /// Sends a copy of `data` when there is room:
     /// [`SendExt::send_async`](crate::SendExt::send_async).
+    ///
+    /// # Errors
+    ///
+    /// As [`send_blocking`](Self::send_blocking).
     ///
     /// # Cancel safety
     ///
@@ -111,6 +135,10 @@ pub trait CapabilityExt: sealed::Capability {
     /// Sends an owned payload, waiting as long as it takes:
     /// [`SendExt::send_payload_blocking`](crate::SendExt::send_payload_blocking).
     ///
+    /// # Errors
+    ///
+    /// As [`send_blocking`](Self::send_blocking), and the payload with them.
+    ///
     /// ```
     /// use flue_std::{CapabilityExt, Permissions, PostOffice};
     ///
@@ -127,6 +155,11 @@ pub trait CapabilityExt: sealed::Capability {
 
     /// Sends an owned payload, waiting for `timeout` at most:
     /// [`SendExt::send_payload_timeout`](crate::SendExt::send_payload_timeout).
+    ///
+    /// # Errors
+    ///
+    /// `Timeout` when there was no room in time; otherwise as
+    /// [`send_payload_blocking`](Self::send_payload_blocking).
     ///
     /// ```
     /// use core::time::Duration;
@@ -148,6 +181,10 @@ pub trait CapabilityExt: sealed::Capability {
     /// Sends an owned payload, waiting until `deadline` at most:
     /// [`SendExt::send_payload_deadline`](crate::SendExt::send_payload_deadline).
     ///
+    /// # Errors
+    ///
+    /// As [`send_payload_timeout`](Self::send_payload_timeout).
+    ///
     /// ```
     /// use std::time::Instant;
     /// use flue_std::{CapabilityExt, Permissions, PostOffice};
@@ -167,6 +204,10 @@ pub trait CapabilityExt: sealed::Capability {
 
     /// Sends an owned payload when there is room:
     /// [`SendExt::send_payload_async`](crate::SendExt::send_payload_async).
+    ///
+    /// # Errors
+    ///
+    /// As [`send_payload_blocking`](Self::send_payload_blocking).
     ///
     /// # Cancel safety
     ///
