@@ -375,7 +375,8 @@ impl RouteGroup {
     ///
     /// # Errors
     /// `PostOfficeMismatch`: the other is of another office; `LimitReached`: this
-    /// group has asked for as many links as it may; `OutOfMemory`.
+    /// group has asked for as many links as it may, or the office has no more;
+    /// `OutOfMemory`.
     ///
     /// # Cost
     /// [A search](crate#what-operations-cost) of the office's links; for a new one, a

@@ -59,7 +59,7 @@
 //!   the records in static storage;
 //! - *a slot*, it claims one by a few steps, after a search where few are free; in the
 //!   heap it allocates more of them (or more buckets of an index) when there are too
-//!   few. Static storage never allocates.
+//!   few. A build without `alloc` never allocates.
 //!
 //! Nothing else takes memory, but for bytes that are copied and do not fit inline
 //! ([`INLINE_BYTES`]).

@@ -59,8 +59,8 @@ impl Signal<'_> {
     /// ```
     ///
     /// # Cost
-    /// A copy of the bytes if they are inline, and two steps: the signal keeps the table.
-    /// No memory.
+    /// A copy of the bytes if they are inline, two steps to keep the table, and that of
+    /// dropping the guard. No memory.
     #[must_use]
     pub fn into_owned(self) -> OwnedSignal {
         match self {
@@ -311,7 +311,7 @@ impl<'m> Down<'m> {
     /// The same down, independent of the mailbox. See [`OwnedDown`] for an example.
     ///
     /// # Cost
-    /// Two steps: it keeps the table. No memory.
+    /// Two steps to keep the table; no memory.
     #[must_use]
     pub fn into_owned(self) -> OwnedDown {
         let handles = core::mem::take(&mut self.mailbox.handles);

@@ -176,7 +176,7 @@ impl Table {
     /// # let table = group.create_table()?;
     /// # let mut mailbox = group.create_mailbox(&table)?;
     /// let to = mailbox.export(Permissions::SEND)?;
-    /// let bytes = vec![7; 1 << 20];
+    /// let bytes = vec![7; 1000];
     /// let place = bytes.as_ptr();
     /// table.send_payload(to, bytes.into(), &[])?;
     /// let Signal::Message(message) = mailbox.try_recv()? else { unreachable!() };

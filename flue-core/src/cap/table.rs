@@ -390,7 +390,7 @@ impl Table {
     /// `PostOfficeMismatch`: `group` is of another office; `Dead`: the table is sealed;
     /// `InvalidHandle`; `PermissionDenied` without `LINK`; `Closed` if the route is
     /// closed while its group lives; `LimitReached`: `group` has asked for as many
-    /// links as it may; `OutOfMemory`.
+    /// links as it may, or the office has no more; `OutOfMemory`.
     ///
     /// # Cost
     /// [A look-up](crate#what-operations-cost), and what [`RouteGroup::link`] costs.
