@@ -322,7 +322,7 @@ impl Office {
             self.cut_own(pin, index, link, generation, pair, asker);
             return Ok(());
         }
-        self.link_index.spread(self.links.live());
+        self.spread(&self.link_index, self.links.live());
         let family = Links { office: self, pin };
         while let Err(found) = self.link_index.insert(&family, pair, index, || {}) {
             // Another one is there: this one is not needed, unless that one is

@@ -109,6 +109,14 @@ impl Office {
         cfg!(not(feature = "alloc")) || self.is_fixed
     }
 
+    /// Adds buckets to an index that has so many records, where storage grows.
+    #[inline]
+    pub(crate) fn spread(&self, index: &Index, records: usize) {
+        if !self.is_fixed() {
+            index.spread(records);
+        }
+    }
+
     /// Whether buffers are too few for some to be kept at hand, where others miss them.
     #[inline(always)]
     pub(crate) fn is_thrifty(&self) -> bool {

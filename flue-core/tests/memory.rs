@@ -7,7 +7,7 @@ mod common;
 use common::*;
 use flue_core::{
     Capability, CreateError, Handle, Limits, MailboxLimits, OwnedSignal, Payload, Permissions,
-    PostOffice, SendError, SendWait, Signal, TableError,
+    PostOffice, SendError, SendWait, Signal, StaticPostOffice, TableError,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -836,5 +836,35 @@ fn every_allocation_may_fail() {
         }
         settle(&PostOffice::new());
         assert!(live() - start <= 4096, "{} bytes", live() - start);
+    });
+}
+
+/// Rules Q1 and Q4: a post office in a `static` has what it has, also where there is an
+/// allocator: neither arenas nor indices grow.
+#[test]
+fn fixed_storage_allocates_nothing() {
+    const MANY: usize = 20;
+    static OFFICE: StaticPostOffice<24, 256, 64> = StaticPostOffice::new();
+    alone(|| {
+        let office = OFFICE.office();
+        office.prepare_thread();
+        without_allocating(|| {
+            let Process { table, mailbox: mut observer, .. } =
+                process_with(&office, limits(4, 64, 2));
+            let mut watched = [(); MANY].map(|()| process_with(&office, limits(1, 64, 1)));
+            for other in &mut watched {
+                let all = table.insert(&other.mailbox.capability(Permissions::all())).unwrap();
+                table.monitor(all, &observer).unwrap();
+                table.send(all, &[7; 8], &[all]).unwrap();
+                assert!(other.mailbox.try_recv().is_ok());
+            }
+            for pair in watched.windows(2) {
+                pair[0].group.link(&pair[1].group).unwrap();
+            }
+            watched[0].group.kill();
+            for _ in 0..MANY {
+                assert!(matches!(observer.try_recv(), Ok(Signal::Down(_))));
+            }
+        });
     });
 }

@@ -165,9 +165,7 @@ impl<'t> View<'t> {
         by: By,
     ) -> Handle {
         let live = self.slot().live.fetch_add(1, Relaxed) as usize + 1; // A count for people, and for:
-        if !self.office().is_fixed() {
-            self.slot().index.spread(live);
-        }
+        self.office().spread(&self.slot().index, live);
         entry.stage(index, reference, payer, by)
     }
 

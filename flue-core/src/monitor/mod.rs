@@ -360,7 +360,7 @@ impl Mailbox {
             let armed = word.armed().set(LISTED, 1);
             Some(if was_over { armed.fired(DownReason::Gone, Firer::Closer) } else { armed })
         });
-        office.monitor_index.spread(office.monitors.live());
+        office.spread(&office.monitor_index, office.monitors.live());
         let listed = office.monitor_index.insert(&Monitors { office, pin }, key, index, || {});
         debug_assert!(listed.is_ok(), "only the owner adds its monitors, and it looked");
         // Announced; now look whether it was too late. Partner: the fence of
