@@ -8,6 +8,7 @@ use flue_core::{
     Capability, Handle, INLINE_BYTES, Limits, MAX_MESSAGE_HANDLES, MailboxLimits, Payload,
     Permissions, PostOffice, SendError, SendWait, Signal, TableError,
 };
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
@@ -320,19 +321,54 @@ fn a_flood_is_bounded() {
     assert!(receiver.table.len() <= 1);
 }
 
-/// Rules S4 and K8: a sender that is stopped at whatever instruction stops
-/// nobody. It is stopped by a signal handler, which sends too, as an
+thread_local! {
+    /// Whether this thread is in the allocator.
+    static ALLOCATES: AtomicBool = const { AtomicBool::new(false) };
+}
+
+/// The system's allocator, which locks: who is stopped in it stops others, and it is
+/// not Flue that does. The collector frees in whichever thread is in an operation.
+struct Marked;
+
+// SAFETY: the system's allocator.
+unsafe impl GlobalAlloc for Marked {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATES.with(|inside| inside.store(true, SeqCst));
+        // SAFETY: the caller's promises are the same.
+        let memory = unsafe { System.alloc(layout) };
+        ALLOCATES.with(|inside| inside.store(false, SeqCst));
+        memory
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        ALLOCATES.with(|inside| inside.store(true, SeqCst));
+        // SAFETY: the caller's promises are the same.
+        unsafe { System.dealloc(memory, layout) };
+        ALLOCATES.with(|inside| inside.store(false, SeqCst));
+    }
+}
+
+#[global_allocator]
+static MARKED: Marked = Marked;
+
+/// Rules S4 and K8: a sender that is stopped at whatever instruction, but those of the
+/// allocator, stops nobody. It is stopped by a signal handler, which sends too, as an
 /// interrupt's would; and it is killed while it stands still.
 #[cfg(unix)]
 #[test]
 fn a_stopped_sender_stops_nobody() {
     static STOPPED: AtomicUsize = AtomicUsize::new(0);
+    static AWAY: AtomicUsize = AtomicUsize::new(0);
     static GO: AtomicUsize = AtomicUsize::new(0);
     static HEARD: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static ALARM: RefCell<Option<Capability>> = const { RefCell::new(None) };
     }
     extern "C" fn stop(_signal: i32) {
+        if ALLOCATES.with(|inside| inside.load(SeqCst)) {
+            AWAY.fetch_add(1, SeqCst);
+            return;
+        }
         let go = GO.load(SeqCst);
         ALARM.with(|alarm| {
             if let Some(alarm) = &*alarm.borrow() {
@@ -353,10 +389,13 @@ fn a_stopped_sender_stops_nobody() {
     /// Returns when the thread stands still.
     fn interrupt(thread: &AtomicU64) {
         let before = STOPPED.load(SeqCst);
-        // SAFETY: the thread runs until it is told to end, which is later.
-        unsafe { libc::pthread_kill(thread.load(SeqCst) as libc::pthread_t, libc::SIGUSR1) };
         while STOPPED.load(SeqCst) == before {
-            std::thread::yield_now();
+            let away = AWAY.load(SeqCst);
+            // SAFETY: the thread runs until it is told to end, which is later.
+            unsafe { libc::pthread_kill(thread.load(SeqCst) as libc::pthread_t, libc::SIGUSR1) };
+            while STOPPED.load(SeqCst) == before && AWAY.load(SeqCst) == away {
+                std::thread::yield_now();
+            }
         }
     }
 
