@@ -339,6 +339,25 @@ fn timeouts() {
     assert_eq!(take(receiver.mailbox()).data().as_ptr(), place);
 }
 
+/// Rule S5: with the feature `bytes`, a buffer of that crate comes back when time is
+/// up, and comes out at the receiver, without having been copied.
+#[cfg(feature = "bytes")]
+#[test]
+fn bytes_are_sent_and_handed_back_as_they_are() {
+    let (mut receiver, table, to) = full(1);
+    let bytes = bytes::Bytes::from(vec![6; 100]);
+    let place = bytes.as_ptr();
+    let late = table.send_payload_timeout(to, bytes.into(), &[], SHORT);
+    let Err(SendPayloadTimeoutError::Timeout(payload)) = late else {
+        panic!("there was no room");
+    };
+    assert_eq!((payload.as_ptr(), payload.len()), (place, 100));
+    assert_eq!(take(receiver.mailbox()).data(), b"first");
+    table.send_payload_blocking(to, payload, &[]).unwrap();
+    let payload = take(receiver.mailbox()).into_payload();
+    assert_eq!((payload.as_ptr(), &payload[..]), (place, &[6; 100][..]));
+}
+
 /// Rule S6: threads that wait by turns, each within a short time limit, and no
 /// wake-up lost on the way.
 #[test]
