@@ -99,11 +99,6 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-/// The guide for kernels and firmware, whose examples are tests.
-#[cfg(all(doctest, feature = "alloc"))]
-#[doc = include_str!("../../docs/embedding.md")]
-mod embedding {}
-
 mod arena;
 mod bits;
 mod cap;

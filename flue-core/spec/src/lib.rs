@@ -45,6 +45,12 @@
 //!   is queued is counted: Flue, which also counts buffers at hand, may reach it earlier.
 #![forbid(unsafe_code)]
 
+/// The guide for kernels and firmware, whose examples are tests. It lies outside of every
+/// package, so one that is not published runs them.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/embedding.md")]
+mod embedding {}
+
 mod capabilities;
 mod death;
 mod observe;
