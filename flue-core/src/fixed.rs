@@ -18,11 +18,11 @@ use crate::mailbox::waiters::Waiter;
 use crate::monitor::Monitor;
 use crate::office::Office;
 use crate::route::Route;
+use crate::sync::UnsafeMemory;
 use crate::sync::atomic::{
     AtomicU32,
     Ordering::{Acquire, Release},
 };
-use core::cell::UnsafeCell;
 use core::fmt;
 use core::mem::{MaybeUninit, offset_of};
 
@@ -30,13 +30,13 @@ use core::mem::{MaybeUninit, offset_of};
 /// is more than enough for all but the first, which is beside.
 #[repr(C)]
 struct Slots<T: Slot, const N: usize> {
-    slots: UnsafeCell<[MaybeUninit<T>; N]>,
-    first: UnsafeCell<MaybeUninit<Segment<T>>>,
+    slots: UnsafeMemory<[MaybeUninit<T>; N]>,
+    first: UnsafeMemory<MaybeUninit<Segment<T>>>,
     #[cfg(not(any(all(loom, feature = "loom"), flue_word = "16")))]
-    headers: UnsafeCell<[MaybeUninit<u8>; N]>,
+    headers: UnsafeMemory<[MaybeUninit<u8>; N]>,
     // The model checker's atomics are larger, and segments of narrow words smaller.
     #[cfg(any(all(loom, feature = "loom"), flue_word = "16"))]
-    headers: UnsafeCell<[MaybeUninit<Segment<T>>; N]>,
+    headers: UnsafeMemory<[MaybeUninit<Segment<T>>; N]>,
 }
 
 const _: () = assert!(
@@ -50,9 +50,9 @@ impl<T: Slot, const N: usize> Slots<T, N> {
         // Builds with narrow words are given what they cannot name, and leave it.
         const { assert!(N <= T::NAMES || WORD < usize::BITS, "more than words can name") };
         Self {
-            slots: UnsafeCell::new([const { MaybeUninit::uninit() }; N]),
-            first: UnsafeCell::new(MaybeUninit::uninit()),
-            headers: UnsafeCell::new([const { MaybeUninit::uninit() }; N]),
+            slots: UnsafeMemory::new([const { MaybeUninit::uninit() }; N]),
+            first: UnsafeMemory::new(MaybeUninit::uninit()),
+            headers: UnsafeMemory::new([const { MaybeUninit::uninit() }; N]),
         }
     }
 
@@ -116,7 +116,7 @@ pub struct StaticPostOffice<
     const WAITERS: usize = GROUPS,
 > {
     /// Made by the first call of `office`.
-    office: UnsafeCell<MaybeUninit<Office>>,
+    office: UnsafeMemory<MaybeUninit<Office>>,
     /// In how far the limits are not the default ones: zeroes if they are.
     difference: Limits,
     state: AtomicU32,
@@ -128,7 +128,7 @@ pub struct StaticPostOffice<
     monitors: Slots<Monitor, MONITORS>,
     links: Slots<Link, LINKS>,
     waiters: Slots<Waiter, WAITERS>,
-    rests: UnsafeCell<[MaybeUninit<Arena<Entry>>; TABLES]>,
+    rests: UnsafeMemory<[MaybeUninit<Arena<Entry>>; TABLES]>,
     entries: [Slots<Entry, HANDLES>; TABLES],
 }
 
@@ -196,7 +196,7 @@ impl<
         #[must_use]
         pub const fn with_limits(limits: Limits) -> Self {
             Self {
-                office: UnsafeCell::new(MaybeUninit::uninit()),
+                office: UnsafeMemory::new(MaybeUninit::uninit()),
                 difference: limits.difference(),
                 state: AtomicU32::new(RAW),
                 groups: Slots::new(),
@@ -207,7 +207,7 @@ impl<
                 monitors: Slots::new(),
                 links: Slots::new(),
                 waiters: Slots::new(),
-                rests: UnsafeCell::new([const { MaybeUninit::uninit() }; TABLES]),
+                rests: UnsafeMemory::new([const { MaybeUninit::uninit() }; TABLES]),
                 entries: [const { Slots::new() }; TABLES],
             }
         }

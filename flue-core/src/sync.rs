@@ -22,6 +22,9 @@ pub(crate) mod atomic;
 #[cfg(all(shuttle, feature = "shuttle"))]
 #[path = "sync/shuttle.rs"]
 pub(crate) mod atomic;
+/// Memory of a `static`, which arenas hand out slot by slot: the model checker looks at
+/// the slots.
+pub(crate) use core::cell::UnsafeCell as UnsafeMemory;
 /// For what is about a model, not in it.
 #[cfg(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")))]
 pub(crate) use core::sync::atomic as unmodelled;
