@@ -9,10 +9,10 @@
 
 mod common;
 #[path = "conformance/op.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "this test uses a part of it")]
 mod op;
 #[path = "conformance/pair.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "this test uses a part of it")]
 mod pair;
 #[path = "conformance/run.rs"]
 mod run;

@@ -15,7 +15,7 @@ pub mod verbs;
 #[allow(dead_code, reason = "the conformance test alone starts anew after a failure")]
 mod offices;
 #[path = "../../flue-core/tests/conformance/op.rs"]
-#[allow(dead_code, missing_docs)]
+#[allow(dead_code, missing_docs, reason = "another package's, of which this uses a part")]
 pub mod op;
 #[path = "../../flue-core/tests/conformance/pair.rs"]
 mod pair;
@@ -28,25 +28,25 @@ mod translate;
 
 #[cfg(all(shuttle, feature = "shuttle"))]
 #[path = "../../loom-tests/shuttle/check.rs"]
-#[allow(dead_code, missing_docs)]
+#[allow(dead_code, missing_docs, reason = "another package's, of which this uses a part")]
 mod check;
 #[cfg(all(shuttle, feature = "shuttle"))]
 mod interleave;
 #[cfg(all(shuttle, feature = "shuttle"))]
 #[path = "../../loom-tests/shuttle/office.rs"]
-#[allow(dead_code, missing_docs)]
+#[allow(dead_code, missing_docs, reason = "another package's, of which this uses a part")]
 mod office;
 #[cfg(all(shuttle, feature = "shuttle"))]
 #[path = "../../loom-tests/shuttle/program.rs"]
-#[allow(dead_code, missing_docs)]
+#[allow(dead_code, missing_docs, reason = "another package's, of which this uses a part")]
 mod program;
 #[cfg(all(shuttle, feature = "shuttle"))]
 #[path = "../../loom-tests/shuttle/schedule.rs"]
-#[allow(dead_code, missing_docs)]
+#[allow(dead_code, missing_docs, reason = "another package's, of which this uses a part")]
 mod schedule;
 #[cfg(all(shuttle, feature = "shuttle"))]
 #[path = "../../loom-tests/shuttle/source.rs"]
-#[allow(dead_code, missing_docs)]
+#[allow(dead_code, missing_docs, reason = "another package's, of which this uses a part")]
 mod source;
 
 #[cfg(all(shuttle, feature = "shuttle"))]

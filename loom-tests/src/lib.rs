@@ -92,7 +92,7 @@ macro_rules! model {
      $($(#[$twin_doc:meta])* twin $fails:ident: $twin:ident says $says:literal;)*) => {
         $(#[$doc])*
         mod $name {
-            #[allow(unused_imports)]
+            #[allow(unused_imports, reason = "a model may need none of them")]
             use super::*;
 
             fn body() $body

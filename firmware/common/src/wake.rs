@@ -1,5 +1,5 @@
 //! Wakers for machines without an allocator, and the smallest executor.
-#![allow(unexpected_cfgs)] // A test of `flue-core` has this file too, and no feature `smp`.
+#![allow(unexpected_cfgs, reason = "a test of `flue-core` has this file too, and no feature `smp`")]
 
 use core::future::Future;
 use core::pin::pin;

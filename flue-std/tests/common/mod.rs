@@ -1,5 +1,5 @@
-//! What the tests share. Each test program uses a part of it.
-#![allow(dead_code)]
+//! What the tests share.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use core::future::Future;
 use core::pin::Pin;
