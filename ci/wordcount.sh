@@ -7,11 +7,10 @@ cd "$(dirname "$0")/.."
 for tool in git wc iconv; do
     command -v "$tool" >/dev/null || { echo "wordcount: needs $tool" >&2; exit 1; }
 done
-git rev-parse --git-dir >/dev/null || { echo 'wordcount: needs the repository of git' >&2; exit 1; }
+git=(git -c safe.directory="$PWD" -c core.excludesFile=/dev/null) # Whoever the files belong to.
+"${git[@]}" rev-parse --git-dir >/dev/null || { echo 'wordcount: needs the repository of git' >&2; exit 1; }
 cargo build --release --example wordcount
 
-# What else the user's git ignores is no matter of the repository.
-list=(git -c core.excludesFile=/dev/null ls-files -z)
 files=0 words=0 bytes=0 left_out=0
 while IFS= read -r -d '' file; do
     [ -f "$file" ] && [ ! -L "$file" ] || continue
@@ -22,7 +21,7 @@ while IFS= read -r -d '' file; do
     else
         left_out=$((left_out + 1))
     fi
-done < <("${list[@]}" --cached --others --exclude-standard)
+done < <("${git[@]}" ls-files -z --cached --others --exclude-standard)
 [ "$files" -gt 0 ] || { echo 'wordcount: git lists no files' >&2; exit 1; }
 
 figure() { awk -v name="$1" '$1 == name { print $2; exit }' <<<"$table"; }
