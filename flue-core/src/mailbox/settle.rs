@@ -32,7 +32,6 @@ impl Recent {
     }
 
     /// The place for what is known of a capability.
-    #[allow(clippy::modulo_one, reason = "without `alloc` there is one place")]
     fn place(&mut self, reference: Reference) -> &mut u32 {
         let at = reference.route.index ^ reference.permissions.bits();
         let places = self.0.len();
