@@ -3,6 +3,7 @@
 
 #![allow(missing_docs, missing_debug_implementations, reason = "for the models alone")]
 
+pub use crate::sync::atomic::THREADS;
 pub use crate::twin::{Twin, set};
 
 use crate::arena::small::Small;

@@ -6,9 +6,9 @@
 //! `ci/loom.sh` runs them all; without `--cfg loom` this package is empty.
 #![cfg(loom)]
 
-use flue_core::internals::Twin;
+use flue_core::internals::{THREADS, Twin};
 use flue_core::{MailboxLimits, PostOffice};
-use loom::thread::{self, Thread};
+use loom::thread::Thread;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -19,11 +19,11 @@ use std::time::{Duration, Instant};
 const CHILD: &str = "FLUE_TWIN";
 
 /// Seconds after which a model is given up unfinished.
-const MOST_SECONDS: u64 = 20;
+const MOST_SECONDS: u64 = 40;
 
 /// How many times as long a twin may take: it ends as soon as it is rejected, and a
 /// busy machine must not pass for a model that does not notice.
-const TWIN_PATIENCE: u64 = 9;
+const TWIN_PATIENCE: u64 = 5;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
@@ -36,6 +36,7 @@ fn explore(name: &str, patience: u64, body: impl Fn() + Send + Sync + 'static) -
     let bound = *model.preemption_bound.get_or_insert(2);
     let seconds = number("FLUE_LOOM_SECONDS").unwrap_or(MOST_SECONDS);
     let most = Duration::from_secs(seconds * patience);
+    model.max_threads = THREADS;
     model.max_branches = 20_000;
     model.max_duration = Some(most);
     model.checkpoint_interval = 50;
@@ -72,6 +73,7 @@ pub fn fails(name: &str, twin: Twin, says: &str, body: fn()) {
     let child = Command::new(std::env::current_exe().expect("a test binary"))
         .args([path, "--exact", "--nocapture", "--test-threads=1"])
         .env(CHILD, "1")
+        .env("RUST_BACKTRACE", "0") // Names of functions are no reasons.
         .output()
         .expect("the test binary runs");
     let said = String::from_utf8_lossy(&child.stderr).into_owned()
@@ -83,6 +85,33 @@ pub fn fails(name: &str, twin: Twin, says: &str, body: fn()) {
         child.status
     );
     println!("twin {name}: rejected without {twin:?}");
+}
+
+/// loom's threads.
+pub mod thread {
+    pub use loom::thread::{park, spawn as spawn_once, yield_now};
+    use std::thread::Result;
+
+    /// A thread that keeps what its body captured.
+    #[derive(Debug)]
+    pub struct JoinHandle<R, B>(loom::thread::JoinHandle<(R, B)>);
+
+    /// Runs `body` on a thread of its own. What it captured is dropped by who
+    /// joins it: that races with nothing. A body that consumes what it captured
+    /// is for `spawn_once`.
+    pub fn spawn<R: 'static, B: FnMut() -> R + 'static>(mut body: B) -> JoinHandle<R, B> {
+        JoinHandle(loom::thread::spawn(move || (body(), body)))
+    }
+
+    impl<R: 'static, B: 'static> JoinHandle<R, B> {
+        /// Waits for it.
+        ///
+        /// # Errors
+        /// If it panicked.
+        pub fn join(self) -> Result<R> {
+            self.0.join().map(|(result, _)| result)
+        }
+    }
 }
 
 /// Declares a model, and the twins of it that must fail.
@@ -137,7 +166,10 @@ impl Parker {
     #[must_use]
     #[allow(clippy::new_without_default, reason = "not a value like any other")]
     pub fn new() -> Self {
-        Self(Arc::new(Unpark { thread: thread::current(), is_waiting: AtomicBool::new(true) }))
+        Self(Arc::new(Unpark {
+            thread: loom::thread::current(),
+            is_waiting: AtomicBool::new(true),
+        }))
     }
 
     /// The waker.

@@ -1,38 +1,83 @@
-//! loom's atomics, each beside a word that every access steps.
+//! loom's atomics, each beside words that every access steps.
 //!
 //! loom looks for the orders worth trying by comparing each access with the last
 //! one to the same word. A load followed by a compare-and-swap of the same
 //! thread hides another thread's load before it, and the orders in which that
-//! one comes later are never tried. So every access first adds to a word of its
-//! own, relaxed: that orders nothing, hides nothing, and is seen by all.
+//! one comes later are never tried. So each word has a step for each thread. A
+//! load moves its own thread's, a write those of all others, relaxed: that orders
+//! nothing, a load hides no other, and every write meets the last load of each.
+//!
+//! An access and its steps are one: loom tries nothing between them. To come
+//! between would be to come before.
 
+use core as std; // As loom's macro calls it.
+use core::sync::atomic as unmodelled;
 use loom::sync::atomic as theirs;
 pub(crate) use theirs::{AtomicPtr, Ordering, fence};
+
+/// How many threads a model may have.
+pub const THREADS: usize = 3;
+
+loom::thread_local! {
+    /// Which of them this is. They are numbered as they come, in one execution
+    /// after the other: no two of one execution alike.
+    static NUMBER: usize = {
+        static NEXT: unmodelled::AtomicUsize = unmodelled::AtomicUsize::new(0);
+        NEXT.fetch_add(1, unmodelled::Ordering::Relaxed) % THREADS
+    };
+}
+
+/// The steps of a word.
+#[derive(Debug)]
+struct Steps([theirs::AtomicUsize; THREADS]);
+
+impl Steps {
+    fn new() -> Self {
+        Self(core::array::from_fn(|_| theirs::AtomicUsize::new(0)))
+    }
+
+    /// Ends an access to the word: moves the steps of the threads so far from its
+    /// own number. Counted from there, they come in one order in all executions.
+    fn end(&self, threads: core::ops::Range<usize>) {
+        let own = NUMBER.with(|number| *number);
+        loom::stop_exploring();
+        for thread in threads {
+            self.0[(own + thread) % THREADS].fetch_add(1, Ordering::Relaxed);
+        }
+        loom::explore();
+    }
+
+    fn loaded(&self) {
+        self.end(0..1);
+    }
+
+    fn written(&self) {
+        self.end(1..THREADS);
+    }
+}
 
 macro_rules! stepped {
     ($name:ident, $value:ty) => {
         #[derive(Debug)]
         pub(crate) struct $name {
             word: theirs::$name,
-            step: theirs::AtomicUsize,
+            steps: Steps,
         }
 
         impl $name {
             pub(crate) fn new(value: $value) -> Self {
-                Self { word: theirs::$name::new(value), step: theirs::AtomicUsize::new(0) }
-            }
-
-            fn word(&self) -> &theirs::$name {
-                self.step.fetch_add(1, Ordering::Relaxed);
-                &self.word
+                Self { word: theirs::$name::new(value), steps: Steps::new() }
             }
 
             pub(crate) fn load(&self, order: Ordering) -> $value {
-                self.word().load(order)
+                let value = self.word.load(order);
+                self.steps.loaded();
+                value
             }
 
             pub(crate) fn store(&self, value: $value, order: Ordering) {
-                self.word().store(value, order);
+                self.word.store(value, order);
+                self.steps.written();
             }
 
             pub(crate) fn compare_exchange(
@@ -42,7 +87,9 @@ macro_rules! stepped {
                 success: Ordering,
                 failure: Ordering,
             ) -> Result<$value, $value> {
-                self.word().compare_exchange(seen, next, success, failure)
+                let result = self.word.compare_exchange(seen, next, success, failure);
+                self.steps.written();
+                result
             }
 
             pub(crate) fn compare_exchange_weak(
@@ -52,7 +99,9 @@ macro_rules! stepped {
                 success: Ordering,
                 failure: Ordering,
             ) -> Result<$value, $value> {
-                self.word().compare_exchange_weak(seen, next, success, failure)
+                let result = self.word.compare_exchange_weak(seen, next, success, failure);
+                self.steps.written();
+                result
             }
         }
 
@@ -62,7 +111,9 @@ macro_rules! stepped {
         #[allow(dead_code, reason = "the same for every width")]
         impl $name {
             $(pub(crate) fn $rmw(&self, value: $value, order: Ordering) -> $value {
-                self.word().$rmw(value, order)
+                let before = self.word.$rmw(value, order);
+                self.steps.written();
+                before
             })*
         }
     };

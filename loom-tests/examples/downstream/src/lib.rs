@@ -24,6 +24,9 @@
 //!   before they start and after they were joined. Waiting costs most.
 //! - loom stops at 1,000 steps of one execution, which a little setting up can take:
 //!   give it more (`max_branches`).
+//! - Use Flue only where loom explores, not between `loom::stop_exploring` and
+//!   `loom::explore`: the atomics of a model build call both. They tell three threads
+//!   apart; with more, some orders of reads are not tried.
 //! - To wait, use `loom::future::block_on(mailbox.recv_async())`, not what `flue-std`
 //!   has: that parks threads which loom does not know.
 //! - In a model build memory is kept until its office goes, and little of everything
