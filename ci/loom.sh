@@ -5,7 +5,7 @@
 #
 #   ci/loom.sh [BOUND] [NAME]...     preemption bound (2); only models whose name has NAME in it
 #
-# A model stops unfinished after FLUE_LOOM_SECONDS (20; with 32-bit words 5), and
+# A model stops unfinished after FLUE_LOOM_SECONDS (40; with 32-bit words 10), and
 # says so: NOT ALL.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -60,7 +60,7 @@ names=("$@")
 : >"$scratch/summary"
 run wide '--cfg loom' .
 # The twins leave out steps that are the same in every layout.
-FLUE_LOOM_SECONDS=${FLUE_LOOM_SECONDS:-5} run narrow '--cfg loom --cfg flue_word="32"' '::holds$'
+FLUE_LOOM_SECONDS=${FLUE_LOOM_SECONDS:-10} run narrow '--cfg loom --cfg flue_word="32"' '::holds$'
 run tiny '--cfg loom --cfg flue_word="16"' . --test exhaustion
 # The collector's steps are visible to loom only in a build of their own.
 run collector '--cfg loom --cfg crossbeam_loom' . --test reclaim

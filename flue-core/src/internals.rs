@@ -368,7 +368,7 @@ impl Entry {
     pub fn copy(&self, generation: u32) -> Option<u32> {
         let copy = self.0.copy(generation)?;
         let number = copy.route.index;
-        assert!(copy == reference(number), "a mixture of two capabilities");
+        assert!(copy == reference(number), "not what was put there: a mixture");
         Some(number)
     }
     /// Whether that was the last reference; `None`: there was none.

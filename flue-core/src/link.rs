@@ -310,7 +310,8 @@ impl Office {
             return Err(refused(full));
         }
         link.holds.store(TAKING_APART + LISTED, Relaxed); // Released by the life that begins.
-        let generation = link.life.begin();
+        let is_tied_last = twin::is(Twin::ListedFirst);
+        let generation = if is_tied_last { link.life.next() } else { link.life.begin() };
         if !twin::is(Twin::LinkUnfenced) {
             fence(SeqCst); // Ordering 1.
         }
@@ -333,6 +334,9 @@ impl Office {
                 self.cut_own(pin, index, link, generation, pair, asker);
                 return Ok(());
             }
+        }
+        if is_tied_last {
+            let _ = link.life.begin();
         }
         let stands = if twin::is(Twin::LinkUnconfirmed) {
             link.life.is(generation)

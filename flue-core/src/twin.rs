@@ -41,6 +41,7 @@ twins! {
     LinkUnfenced,
     LinkUnchecked,
     LinkUnconfirmed,
+    ListedFirst,
     KillUnfenced,
     // monitor
     MonitorUnfenced,
@@ -56,6 +57,7 @@ twins! {
     LeaveIgnoresRegistration,
     // index, entry
     IndexUnvalidated,
+    InsertBlind,
     LinkUntagged,
     MarkOverlooked,
     EntryUnvalidated,
@@ -68,6 +70,7 @@ twins! {
     InstallInTwoSteps,
     TakeInTwoSteps,
     FillBlind,
+    RetireUncounted,
     Unpinned,
     // waiters
     WaitUnsaid,

@@ -7,8 +7,7 @@ use flue_core::{
     Capability, CreateError, Handle, Limits, Mailbox, MailboxLimits, Permissions, PostOffice,
     RouteGroup, SendError, Signal, StaticPostOffice, Table, TableError,
 };
-use loom::thread;
-use loom_tests::{model, room};
+use loom_tests::{model, room, thread};
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
@@ -76,7 +75,7 @@ model! {
         let (office, group, table) = fixed();
         let first = group.create_mailbox_with(&table, one()).unwrap();
         let old = first.capability(Permissions::SEND);
-        let sender = thread::spawn(move || (old.send(b"old", &[]), old));
+        let sender = thread::spawn_once(move || (old.send(b"old", &[]), old));
         first.close();
         let mut lives = 1;
         // The sender may hold the slot for a moment: then it is not vacant.

@@ -4,8 +4,7 @@
 use flue_core::{
     MailboxLimits, Permissions, PostOffice, SendError, Signal, StaticPostOffice, TryRecvError,
 };
-use loom::thread;
-use loom_tests::{model, room};
+use loom_tests::{model, room, thread};
 
 type Small = StaticPostOffice<2, 3, 2, 1, 2, 1, 1, 1>;
 

@@ -2,8 +2,7 @@
 #![cfg(loom)]
 
 use flue_core::{CreateError, Permissions, SendError, TableError, TryRecvError};
-use loom::thread;
-use loom_tests::{model, office, room};
+use loom_tests::{model, office, room, thread};
 
 model! {
     /// Rule K1: two kills, one death; both return when it is done.
@@ -125,7 +124,7 @@ model! {
     fn drop_races_drop() {
         let office = office();
         let group = office.create_group().unwrap();
-        let other = thread::spawn({
+        let other = thread::spawn_once({
             let group = group.clone();
             move || drop(group)
         });
@@ -144,7 +143,7 @@ model! {
         let office = office();
         let (one, two) = (office.create_group().unwrap(), office.create_group().unwrap());
         drop(office);
-        let other = thread::spawn(move || drop(one));
+        let other = thread::spawn_once(move || drop(one));
         drop(two);
         other.join().unwrap();
     }

@@ -5,8 +5,7 @@ use flue_core::{
     DownReason, Mailbox, MonitorId, Permissions, PostOffice, RouteGroup, Signal, Table,
     TryRecvError,
 };
-use loom::thread;
-use loom_tests::{Parker, block_on, model, office, room};
+use loom_tests::{Parker, block_on, model, office, room, thread};
 use std::task::Context;
 
 /// An observer in a table of the host's, and a mailbox of another group.
@@ -64,7 +63,7 @@ model! {
         let office = office();
         let (mut observer, watched, _table) = pair(&office);
         let watch = watched.capability(Permissions::MONITOR);
-        let closer = thread::spawn(move || watched.close());
+        let closer = thread::spawn_once(move || watched.close());
         let id = watch.monitor(&observer).unwrap();
         closer.join().unwrap();
         let (seen, reason) = down(&mut observer).expect("no down");
@@ -193,7 +192,7 @@ model! {
             let group = watched.group().clone();
             move || group.kill()
         });
-        let closer = thread::spawn(move || watched.close());
+        let closer = thread::spawn_once(move || watched.close());
         block_on(|cx| observer.poll_ready(cx));
         assert_eq!(down(&mut observer).map(|(seen, _)| seen), Some(id));
         killer.join().unwrap();
@@ -251,7 +250,7 @@ model! {
         let group = office.create_group().unwrap();
         let next = group.create_mailbox_with(&table, room(1)).unwrap();
         let parker = Parker::new();
-        let closer = thread::spawn(move || watched.close());
+        let closer = thread::spawn_once(move || watched.close());
         watch.monitor(&observer).unwrap();
         parker.block_on(|cx| observer.poll_ready(cx));
         assert!(down(&mut observer).is_some());

@@ -3,8 +3,7 @@
 
 use flue_core::internals::{Entry, Records};
 use flue_core::{Permissions, PostOffice, SendError, Signal, Table, TableError};
-use loom::thread;
-use loom_tests::{model, office, room};
+use loom_tests::{model, office, room, thread};
 use std::sync::Arc;
 
 /// A host's table, and a capability.
@@ -22,7 +21,7 @@ model! {
         let first = entry.fill(1);
         let other = thread::spawn({
             let entry = entry.clone();
-            move || assert!(matches!(entry.copy(first), None | Some(1)), "another capability")
+            move || assert!(matches!(entry.copy(first), None | Some(1)), "not what was put there")
         });
         assert_eq!(entry.lower(first), Some(true));
         let second = entry.fill(2);
@@ -30,7 +29,7 @@ model! {
         other.join().unwrap();
     }
     /// A reader that does not look at the word once more.
-    twin fails_unvalidated: EntryUnvalidated says "capabilit";
+    twin fails_unvalidated: EntryUnvalidated says "not what was put there";
 }
 
 model! {
@@ -60,13 +59,14 @@ model! {
         let was_last = entry.lower(generation) == Some(true);
         match other.join().unwrap() {
             Some(raised) => {
-                assert!(!was_last && raised == generation);
+                assert!(!was_last, "raised, and released");
+                assert_eq!(raised, generation);
                 assert_eq!(entry.lower(generation), Some(true));
             }
             None => assert!(was_last, "dead, and not released"),
         }
     }
-    twin fails_in_two_steps: RaiseInTwoSteps says "assertion";
+    twin fails_in_two_steps: RaiseInTwoSteps says "raised, and released";
 }
 
 model! {
@@ -107,7 +107,8 @@ model! {
 }
 
 model! {
-    /// The index alone: two insert one key, one is listed.
+    /// The index alone: two insert one key, one is listed: the change compares the
+    /// link with what was searched.
     fn insert_races_insert() {
         let records = Arc::new(Records::new());
         let other = thread::spawn({
@@ -118,9 +119,11 @@ model! {
         match results {
             [Ok(()), Err(1)] => assert_eq!(records.find(5), Some(1)),
             [Err(0), Ok(())] => assert_eq!(records.find(5), Some(0)),
-            results => panic!("{results:?}"),
+            results => panic!("one key, two records: {results:?}"),
         }
     }
+    /// An insertion that was overtaken and does not search again.
+    twin fails_without_another_look: InsertBlind says "one key, two records";
 }
 
 model! {
@@ -133,7 +136,7 @@ model! {
         });
         records.insert(1, 2).unwrap();
         other.join().unwrap();
-        assert_eq!((records.find(1), records.find(2)), (Some(0), Some(1)), "lost");
+        assert_eq!((records.find(1), records.find(2)), (Some(0), Some(1)), "a lost record");
     }
 }
 
@@ -150,11 +153,11 @@ model! {
         records.insert(1, 2).unwrap();
         records.insert(2, 3).unwrap();
         other.join().unwrap();
-        assert_eq!((records.find(1), records.find(2), records.find(3)), (None, Some(1), Some(2)), "lost");
+        assert_eq!((records.find(1), records.find(2), records.find(3)), (None, Some(1), Some(2)), "a lost record");
         assert_eq!(records.unlinked(0), 1, "unlinked");
     }
     /// An insertion behind a record that was marked after its key was read.
-    twin fails_overlooking_the_mark: MarkOverlooked says "lost";
+    twin fails_overlooking_the_mark: MarkOverlooked says "a lost record";
 }
 
 model! {
@@ -170,9 +173,9 @@ model! {
         assert!(records.remove(1, 2));
         other.join().unwrap();
         assert_eq!((records.find(1), records.find(2)), (None, None));
-        assert_eq!((records.unlinked(0), records.unlinked(1)), (1, 1), "unlinked twice");
+        assert_eq!((records.unlinked(0), records.unlinked(1)), (1, 1), "a record unlinked twice");
     }
-    twin fails_overlooking_the_mark: MarkOverlooked says "unlinked twice";
+    twin fails_overlooking_the_mark: MarkOverlooked says "a record unlinked twice";
 }
 
 model! {
@@ -188,10 +191,10 @@ model! {
         });
         assert!(records.remove(0, 4));
         records.insert(0, 3).unwrap();
-        assert_eq!(other.join().unwrap(), Some(1), "not found");
+        assert_eq!(other.join().unwrap(), Some(1), "a record not found");
         assert_eq!((records.find(4), records.find(3), records.find(2)), (None, Some(0), Some(1)));
     }
-    twin fails_unvalidated: IndexUnvalidated says "not found";
+    twin fails_unvalidated: IndexUnvalidated says "a record not found";
 }
 
 model! {
@@ -206,9 +209,9 @@ model! {
         assert!(records.remove(0, 1));
         records.insert(0, 3).unwrap();
         other.join().unwrap();
-        assert_eq!((records.find(1), records.find(2), records.find(3)), (None, Some(1), Some(0)), "lost");
+        assert_eq!((records.find(1), records.find(2), records.find(3)), (None, Some(1), Some(0)), "a lost record");
     }
-    twin fails_untagged: LinkUntagged says "lost";
+    twin fails_untagged: LinkUntagged says "a lost record";
 }
 
 model! {
@@ -220,21 +223,24 @@ model! {
             let records = records.clone();
             move || {
                 records.spread(2);
-                assert_eq!(records.find(1), Some(0), "lost");
+                assert_eq!(records.find(1), Some(0), "a lost record");
             }
         });
         records.insert(1, 2).unwrap();
         other.join().unwrap();
-        assert_eq!((records.find(1), records.find(2)), (Some(0), Some(1)), "lost");
+        assert_eq!((records.find(1), records.find(2)), (Some(0), Some(1)), "a lost record");
     }
 }
 
 model! {
-    /// Rule P4: equal capabilities that are inserted at once get one handle.
+    /// Rule P4: equal capabilities that are inserted at once get one handle: who
+    /// lists an entry compares the list with what it searched, and else searches again.
     fn import_races_import() {
         let office = office();
         let (mailbox, table) = table(&office);
         let capability = mailbox.capability(Permissions::SEND);
+        let other = table.insert(&mailbox.capability(Permissions::MONITOR)).unwrap();
+        table.release(other).unwrap(); // So that there are entries.
         let other = thread::spawn({
             let (table, capability) = (table.clone(), capability.clone());
             move || table.insert(&capability).unwrap()
@@ -245,11 +251,14 @@ model! {
         assert_eq!(table.release(mine), Err(TableError::InvalidHandle));
         assert_eq!(table.len(), 0);
     }
+    /// An import that was overtaken and does not search again.
+    twin fails_without_another_look: InsertBlind says "two handles";
 }
 
 model! {
     /// Rules P4 and P5: a capability is inserted while its last reference is
-    /// released. What insert returned is there.
+    /// released. What insert returned is there: the count is raised by a
+    /// compare-and-swap from what it was when it was looked at.
     fn import_races_release() {
         let office = office();
         let (mailbox, table) = table(&office);

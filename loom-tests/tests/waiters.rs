@@ -2,8 +2,7 @@
 #![cfg(loom)]
 
 use flue_core::{Handle, Mailbox, Permissions, PostOffice, SendError, SendWait, Signal, Table};
-use loom::thread;
-use loom_tests::{Parker, block_on, model, office, room};
+use loom_tests::{Parker, block_on, model, office, room, thread};
 use std::task::{Context, Waker};
 
 /// A mailbox with room for one message, which it has.
@@ -78,7 +77,7 @@ model! {
         let mut first = SendWait::new();
         let mut cx = Context::from_waker(Waker::noop());
         assert!(table.poll_send(&mut cx, &mut first, to, &[9], &[]).is_pending());
-        let receiver = thread::spawn(move || {
+        let receiver = thread::spawn_once(move || {
             assert_eq!(next(&mut mailbox), 0);
             drop(first);
             mailbox

@@ -3,8 +3,7 @@
 
 use flue_core::internals::WakeSlot;
 use loom::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use loom::thread;
-use loom_tests::{Parker, block_on, model};
+use loom_tests::{Parker, block_on, model, thread};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Poll, Wake, Waker};

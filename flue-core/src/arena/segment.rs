@@ -321,7 +321,8 @@ impl<T: Slot> Segment<T> {
                 unsafe { self.slot(at) }.reclaim(pin);
             }
         }
-        if mask == ALL && retire && crate::reclaim::RECLAIMS {
+        let is_sole = mask == ALL || twin::is(Twin::RetireUncounted);
+        if is_sole && retire && crate::reclaim::RECLAIMS {
             self.retire(pin);
         } else {
             self.give_back(mask);

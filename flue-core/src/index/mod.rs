@@ -213,8 +213,11 @@ impl Index {
                     if let Some(fill) = fill.take() {
                         fill();
                     }
-                    link.0.store(link.load().to_target_of(seen).0, Release); // Private.
-                    if before.change(seen, seen.to_record(index)) {
+                    let list = |seen: Link| {
+                        link.0.store(link.load().to_target_of(seen).0, Release); // Private.
+                        before.change(seen, seen.to_record(index))
+                    };
+                    if list(seen) || (twin::is(Twin::InsertBlind) && list(before.load())) {
                         return Ok(());
                     }
                 }
