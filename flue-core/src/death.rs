@@ -94,7 +94,7 @@ impl Office {
     /// Kills the group and every one that links pass its death on to.
     pub(crate) fn kill(&self, group: Address) {
         let mut dying = Dying::new(self);
-        let mut panics = Panics::new();
+        let (mut panics, mut is_awaited) = (Panics::new(), false);
         dying.kill(group);
         {
             let pin = self.pin();
@@ -106,6 +106,7 @@ impl Office {
                     fence(SeqCst); // Partner: whoever announces a monitor, a link or a wait, then looks.
                 }
                 self.each_route(&pin, group, |open| {
+                    is_awaited |= self.is_awaited(open);
                     if self.kill_route(&pin, open)
                         && let Err(open) = late.push(open)
                     {
@@ -119,7 +120,7 @@ impl Office {
                 self.wake_late(&pin, open, &mut panics);
             }
         }
-        self.bury(dying.first, panics);
+        self.bury(dying.first, is_awaited, panics);
     }
 
     /// Queues the downs of one route of a dead group. Whether it is closed by now, and
@@ -142,29 +143,34 @@ impl Office {
         self.wake_observers(pin, open.address, open.channel, Waking::LateKiller, panics);
     }
 
-    /// The second pass: wakes whoever waits for what happened in the first.
-    fn bury(&self, first: u32, mut panics: Panics) {
+    /// The second pass: wakes whoever waits for what happened in the first. Nobody
+    /// does if nobody did then: who comes later sees the death.
+    fn bury(&self, first: u32, is_awaited: bool, mut panics: Panics) {
         let mut at = first;
         while at != NONE {
             let (group, next) = Dying { office: self, first, last: NONE }.at(at);
-            let pin = self.pin();
-            self.each_route(&pin, group, |Open { address, route, channel }| {
-                // Who registers after the kill's fence sees that the group is dead.
-                if route.wake.is_present() {
-                    self.call_receiver(address.index, route, &mut panics);
-                }
-                if self.may_list(&channel.waiters) {
+            if is_awaited {
+                let pin = self.pin();
+                self.each_route(&pin, group, |Open { address, route, channel }| {
+                    if route.wake.is_present() {
+                        self.call_receiver(address.index, route, &mut panics);
+                    }
                     self.wake_senders(&pin, address, channel, &mut panics);
-                }
-                if self.may_list(&channel.observers) {
                     self.wake_observers(&pin, address, channel, Waking::Killer, &mut panics);
-                }
-            });
-            drop(pin);
+                });
+            }
             self.release(at);
             at = next;
         }
         panics.resume();
+    }
+
+    /// Whether somebody may wait for the end of a route of a dead group, or watch it. Who
+    /// announces that after the kill's fence sees the death.
+    fn is_awaited(&self, Open { route, channel, .. }: Open<'_>) -> bool {
+        route.wake.is_present()
+            || self.may_list(&channel.waiters)
+            || self.may_list(&channel.observers)
     }
 
     /// Whether there is somebody to be walked; offices without rosters walk all there are.
