@@ -95,6 +95,22 @@ fn wc(option: &str, file: &Path) -> u64 {
     stdout(&wc).trim().parse().unwrap()
 }
 
+/// On a pipe: plain lines, how many files of how many, and nothing that only a
+/// terminal understands. A line comes once a second: so long a worker hangs.
+#[test]
+fn says_how_far_it_has_come() {
+    let corpus = corpus();
+    let run = wordcount(corpus.path(), &["--crash", "4", "--workers", "1", "--patience", "1100"]);
+    let total = files(corpus.path()).len();
+    let is_progress = |line: &str| {
+        let done = line.strip_suffix(&format!(" of {total} files"));
+        done.is_some_and(|done| done.parse::<usize>().is_ok_and(|done| done <= total))
+    };
+    assert!(stderr(&run).lines().any(is_progress), "{}", stderr(&run));
+    assert!(!stderr(&run).contains('\x1b'), "{}", stderr(&run));
+    assert!(run.status.success());
+}
+
 #[test]
 fn counts_what_wc_counts_while_workers_are_lost() {
     let corpus = corpus();
