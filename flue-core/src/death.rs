@@ -116,7 +116,7 @@ impl Office {
                 self.cut_links(&pin, group, |other| dying.kill(other));
                 at = dying.at(at).1;
             }
-            for open in late {
+            for &open in &late {
                 self.wake_late(&pin, open, &mut panics);
             }
         }

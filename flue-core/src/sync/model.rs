@@ -10,8 +10,8 @@
 //! An access and its steps are one: loom tries nothing between them. To come
 //! between would be to come before.
 
+use super::unmodelled;
 use core as std; // As loom's macro calls it.
-use core::sync::atomic as unmodelled;
 use loom::sync::atomic as theirs;
 pub(crate) use theirs::{AtomicPtr, Ordering, fence};
 
