@@ -106,10 +106,10 @@ impl Office {
                     fence(SeqCst); // Partner: whoever announces a monitor, a link or a wait, then looks.
                 }
                 self.each_route(&pin, group, |open| {
+                    let is_late = self.kill_route(&pin, open);
+                    // After it: what it fired, it holds, and so is still listed.
                     is_awaited |= self.is_awaited(open);
-                    if self.kill_route(&pin, open)
-                        && let Err(open) = late.push(open)
-                    {
+                    if is_late && let Err(open) = late.push(open) {
                         self.wake_late(&pin, open, &mut panics);
                     }
                 });
