@@ -18,13 +18,14 @@ pub(crate) use theirs::{AtomicPtr, Ordering, fence};
 /// How many threads a model may have.
 pub const THREADS: usize = 3;
 
+loom::lazy_static! {
+    /// How many threads of this execution have a number.
+    static ref NUMBERED: unmodelled::AtomicUsize = unmodelled::AtomicUsize::new(0);
+}
+
 loom::thread_local! {
-    /// Which of them this is. They are numbered as they come, in one execution
-    /// after the other: no two of one execution alike.
-    static NUMBER: usize = {
-        static NEXT: unmodelled::AtomicUsize = unmodelled::AtomicUsize::new(0);
-        NEXT.fetch_add(1, unmodelled::Ordering::Relaxed) % THREADS
-    };
+    /// Which of them this is: numbered as they come, no two of one execution alike.
+    static NUMBER: usize = NUMBERED.fetch_add(1, unmodelled::Ordering::Relaxed) % THREADS;
 }
 
 /// The steps of a word.
