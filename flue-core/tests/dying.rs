@@ -101,7 +101,8 @@ fn sends_race_a_kill() {
     let sender = process(&office);
     let clock = Clock::start();
     while clock.is_running() {
-        let Process { group, table: _table, mut mailbox } = process(&office);
+        let small = limits(64, 0, 0);
+        let Process { group, table: _table, mut mailbox } = process_with(&office, small);
         let to = sender.table.insert(&mailbox.capability(Permissions::SEND)).unwrap();
         std::thread::scope(|scope| {
             let (table, dead) = (&sender.table, &group);
@@ -109,11 +110,12 @@ fn sends_race_a_kill() {
                 loop {
                     let was_dead = dead.is_dead();
                     match table.send(to, b"x", &[]) {
-                        Ok(()) => assert!(!was_dead, "accepted after the kill was seen"),
-                        Err(error) => {
-                            assert_eq!(error, SendError::Closed);
-                            break;
-                        }
+                        Err(SendError::Closed) => break,
+                        // Who receives may be stopped for longer than 64 sends take.
+                        answer => assert!(
+                            !was_dead && matches!(answer, Ok(()) | Err(SendError::Full)),
+                            "{answer:?}, and the kill was seen before: {was_dead}"
+                        ),
                     }
                 }
             });
