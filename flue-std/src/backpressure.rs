@@ -18,9 +18,8 @@
 //! again delays nobody for longer than one wake-up.
 
 mod capability;
+mod error;
 
-use core::error::Error;
-use core::fmt;
 use core::future::{Future, poll_fn};
 use core::task::{Context, Poll};
 use core::time::Duration;
@@ -29,6 +28,7 @@ use std::time::Instant;
 use flue_core::{Handle, Payload, RejectedPayload, SendError, SendWait, Table};
 
 pub use self::capability::CapabilityExt;
+pub use self::error::{SendPayloadTimeoutError, SendTimeoutError};
 use crate::blocking::{deadline_after, wait, wait_until};
 
 /// Sends from a process's table that wait until the receiver has room.
@@ -442,65 +442,6 @@ impl SendExt for Table {
         })
     }
 }
-
-/// Why a send with a time limit failed. Nothing was sent. See
-/// [`SendExt::send_timeout`] for an example.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SendTimeoutError {
-    /// There was no room in time.
-    Timeout,
-    /// Waiting was over before the time was: see [`Table::send`].
-    Failed(SendError),
-}
-
-impl fmt::Display for SendTimeoutError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Timeout => f.write_str("the mailbox had no room in time"),
-            Self::Failed(error) => error.fmt(f),
-        }
-    }
-}
-
-impl Error for SendTimeoutError {}
-
-/// Why an owned payload was not sent in time, with the payload. See
-/// [`SendExt::send_payload_timeout`] for an example.
-#[derive(Debug)]
-pub enum SendPayloadTimeoutError {
-    /// There was no room in time.
-    Timeout(Payload),
-    /// Waiting was over before the time was: see [`Table::send_payload`].
-    Failed(RejectedPayload),
-}
-
-impl SendPayloadTimeoutError {
-    /// The payload, as it was given.
-    ///
-    /// ```
-    /// use flue_std::{Payload, SendPayloadTimeoutError};
-    ///
-    /// let late = SendPayloadTimeoutError::Timeout(Payload::from(vec![1, 2, 3]));
-    /// assert_eq!(*late.into_payload(), [1, 2, 3]);
-    /// ```
-    pub fn into_payload(self) -> Payload {
-        match self {
-            Self::Timeout(payload) => payload,
-            Self::Failed(rejected) => rejected.payload,
-        }
-    }
-}
-
-impl fmt::Display for SendPayloadTimeoutError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Timeout(_) => SendTimeoutError::Timeout.fmt(f),
-            Self::Failed(rejected) => rejected.error.fmt(f),
-        }
-    }
-}
-
-impl Error for SendPayloadTimeoutError {}
 
 mod sealed {
     pub trait Table {}

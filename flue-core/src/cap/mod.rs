@@ -2,6 +2,7 @@
 //! name them there.
 
 pub(crate) mod capability;
+mod death;
 pub(crate) mod entry;
 pub(crate) mod granted;
 pub(crate) mod handle;

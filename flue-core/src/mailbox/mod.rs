@@ -7,6 +7,7 @@
 pub(crate) mod channel;
 pub(crate) mod deliver;
 pub(crate) mod head;
+mod list;
 pub(crate) mod magazine;
 pub(crate) mod node;
 pub(crate) mod parcel;

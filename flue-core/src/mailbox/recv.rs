@@ -1,14 +1,5 @@
 //! Receiving: taking signals off the head, in order, and giving back what they
 //! took.
-//!
-//! # The owner's list
-//! ```text
-//!            marker                 newest
-//!  head ───────────────────────────►[5]─►[4]─►[3]─►(marker)      as it was pushed
-//!  pending ─►[3]─►[4]─►[5]                                       turned round
-//! ```
-//! The marker is kept until the next batch was taken, for the head still names
-//! it; then it is freed. While the mailbox sleeps there is no marker.
 
 use super::Mailbox;
 use super::channel::Received;
@@ -356,95 +347,6 @@ impl Mailbox {
     /// Dropping the future loses no signal (rule R4).
     pub fn recv_async(&mut self) -> impl Future<Output = Result<Signal<'_>, RecvError>> + Send {
         RecvFuture(Some(self))
-    }
-
-    /// Takes what was pushed since the last batch. `false`: nothing was.
-    #[inline]
-    fn fetch(&mut self) -> bool {
-        let seen = self.route().head.look();
-        if seen.newest() == self.marker {
-            return false;
-        }
-        let seen = if self.asleep { self.rouse() } else { seen.newest() };
-        self.take_batch(seen);
-        true
-    }
-
-    #[cold]
-    fn rouse(&mut self) -> Element {
-        self.asleep = false;
-        self.route().head.rouse().newest()
-    }
-
-    /// Turns the list from `newest` back to the marker round, behind what is
-    /// pending already.
-    #[inline]
-    pub(super) fn take_batch(&mut self, newest: Element) {
-        let (mut element, mut after) = (newest, Element::NONE);
-        let mut front = None;
-        while !element.is_none() && element != self.marker {
-            let before = if let Some(What::Message(index)) = element.what() {
-                // SAFETY: in our queue, so its claim is ours, and Queued.
-                let node = unsafe { self.post_office().nodes.slot(index) };
-                front = Some(NonNull::from(node));
-                // SAFETY: as above.
-                unsafe { node.write(|content| core::mem::replace(&mut content.next, after)) }
-            } else {
-                front = None;
-                self.turn(element, after)
-            };
-            after = element;
-            element = before;
-        }
-        if after.is_none() {
-            return;
-        }
-        let old = core::mem::replace(&mut self.marker, newest);
-        if self.pending.is_none() {
-            self.pending = after;
-            self.front = front;
-        } else {
-            self.turn(old, after); // The newest of what is pending.
-        }
-        if self.pending == after {
-            self.free(old); // Received before this batch.
-        }
-    }
-
-    /// The element after (or, as it was pushed, before) this one.
-    #[inline]
-    pub(super) fn next_of(&self, element: Element) -> Element {
-        match element.what() {
-            // SAFETY: in our queue, so its claim is ours, and Queued.
-            Some(What::Message(index)) => unsafe {
-                self.post_office().nodes.slot(index).read(|content| content.next)
-            },
-            // SAFETY: as above.
-            Some(What::Down(index)) => unsafe { self.post_office().monitors.slot(index).next() },
-            None => Element::NONE,
-        }
-    }
-
-    /// Makes `to` the element after this one, and returns what was.
-    #[inline]
-    fn turn(&self, element: Element, to: Element) -> Element {
-        match element.what() {
-            // SAFETY: in our queue, so its claim is ours, and Queued.
-            Some(What::Message(index)) => unsafe {
-                let node = self.post_office().nodes.slot(index);
-                node.write(|content| core::mem::replace(&mut content.next, to))
-            },
-            Some(What::Down(index)) => {
-                // SAFETY: as above.
-                let monitor = unsafe { self.post_office().monitors.slot(index) };
-                // SAFETY: as above.
-                let before = unsafe { monitor.next() };
-                // SAFETY: as above.
-                unsafe { monitor.set_next(to) };
-                before
-            }
-            None => Element::NONE,
-        }
     }
 
     /// Gives a message's room back, once, and wakes a sender that waits for it.
