@@ -3,7 +3,9 @@
 
 use flue_core::{Handle, Mailbox, Permissions, PostOffice, SendError, SendWait, Signal, Table};
 use loom_tests::{Parker, block_on, model, office, room, thread};
-use std::task::{Context, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::task::{Context, Wake, Waker};
 
 /// A mailbox with room for one message, which it has.
 fn full(office: &PostOffice) -> (Mailbox, Table, Handle) {
@@ -19,6 +21,16 @@ fn full(office: &PostOffice) -> (Mailbox, Table, Handle) {
 fn send(table: &Table, to: Handle, number: u8) -> Result<(), SendError> {
     let mut wait = SendWait::new();
     block_on(|cx| table.poll_send(cx, &mut wait, to, &[number], &[]))
+}
+
+/// Whether it was woken.
+#[derive(Default)]
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, SeqCst);
+    }
 }
 
 fn next(mailbox: &mut Mailbox) -> u8 {
@@ -113,6 +125,32 @@ model! {
             drop(mailbox);
         }
         sender.join().unwrap();
+    }
+}
+
+model! {
+    /// Rule S6: two come to wait while the first in the line is looked for: it still is the first.
+    fn joins_race_wake() {
+        let office = office();
+        let (mut mailbox, table, to) = full(&office);
+        let woken = Arc::new(Flag::default());
+        let (mut first, waker) = (SendWait::new(), Waker::from(woken.clone()));
+        let mut cx = Context::from_waker(&waker);
+        assert!(table.poll_send(&mut cx, &mut first, to, &[9], &[]).is_pending());
+        let others = thread::spawn_once({
+            let table = table.clone();
+            move || {
+                let (mut cx, mut waits) = (Context::from_waker(Waker::noop()), [SendWait::new(), SendWait::new()]);
+                for wait in &mut waits {
+                    let _ = table.poll_send(&mut cx, wait, to, &[1], &[]);
+                }
+                waits
+            }
+        });
+        assert_eq!(next(&mut mailbox), 0);
+        let others = others.join().unwrap();
+        assert!(woken.0.load(SeqCst), "another was woken first");
+        drop(others);
     }
 }
 

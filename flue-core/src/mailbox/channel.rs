@@ -97,7 +97,8 @@ impl Channel {
         let limit = self.waiters_limit.load(Relaxed);
         let mut waiting = self.waiting.load(Relaxed);
         while waiting < limit {
-            match self.waiting.compare_exchange_weak(waiting, waiting + 1, AcqRel, Relaxed) {
+            // Partner: whoever leaves the line.
+            match self.waiting.compare_exchange_weak(waiting, waiting + 1, Acquire, Relaxed) {
                 Ok(_) => return true,
                 Err(now) => waiting = now,
             }

@@ -194,7 +194,7 @@ impl SendWait {
         if let Some(position) = line.position {
             channel.waiters.remove(position);
         }
-        channel.waiting.fetch_sub(1, AcqRel);
+        channel.waiting.fetch_sub(1, Release);
         office.release_channel(line.channel);
         let mut panics = Panics::new();
         if waiter.wake.close(&mut panics) == Left::Vacant {
@@ -231,7 +231,7 @@ impl InLine {
             return Err(SendError::Full);
         }
         let uncount = |refused| {
-            channel.waiting.fetch_sub(1, AcqRel);
+            channel.waiting.fetch_sub(1, Release);
             match refused {
                 Exhausted::Limit => SendError::Full,
                 Exhausted::Memory => SendError::OutOfMemory,
@@ -242,7 +242,7 @@ impl InLine {
         let waiter = unsafe { office.waiters.slot(record) };
         waiter.wake.open();
         waiter.route.store(route);
-        waiter.ticket.store(channel.tickets.fetch_add(1, AcqRel), Relaxed);
+        waiter.ticket.store(channel.tickets.fetch_add(1, Relaxed), Relaxed);
         let position = if office.is_fixed() {
             None
         } else {
@@ -290,13 +290,13 @@ impl Office {
         route: Address,
         channel: &'p Channel,
     ) -> Option<(u32, &'p Waiter)> {
-        let next = channel.tickets.load(Acquire);
         let mut first: Option<(u32, u32, &Waiter)> = None;
         self.visit_waiters(pin, channel, |record, waiter| {
             if waiter.state.load(Acquire) == WAITING && waiter.route.load() == route {
-                let age = next.wrapping_sub(waiter.ticket.load(Acquire)); // The oldest is first.
-                if first.is_none_or(|(oldest, ..)| age > oldest) {
-                    first = Some((age, record, waiter));
+                let ticket = waiter.ticket.load(Relaxed); // Released with the state.
+                // Compared with each other, for some may have come since the walk began.
+                if first.is_none_or(|(oldest, ..)| (ticket.wrapping_sub(oldest) as i32) < 0) {
+                    first = Some((ticket, record, waiter));
                 }
             }
         });
@@ -309,7 +309,7 @@ impl Office {
         let Some((_, channel)) = self.channel_of(&pin, route) else { return };
         loop {
             if let Some((record, waiter)) = self.first_waiting(&pin, route, channel) {
-                let step = waiter.state.compare_exchange(WAITING, NOTIFIED, AcqRel, Acquire);
+                let step = waiter.state.compare_exchange(WAITING, NOTIFIED, AcqRel, Relaxed);
                 if step.is_ok() {
                     self.call(record, waiter, panics);
                     break;
@@ -362,7 +362,7 @@ impl Office {
             if waiter.route.load() == route && waiter.state.load(Acquire) != VACANT {
                 // Notified or not: it must look. It may be somebody else by now,
                 // who then looks for nothing.
-                let _ = waiter.state.compare_exchange(WAITING, NOTIFIED, AcqRel, Acquire);
+                let _ = waiter.state.compare_exchange(WAITING, NOTIFIED, AcqRel, Relaxed);
                 self.call(record, waiter, panics);
             }
         });
