@@ -72,6 +72,8 @@ twins! {
     FillBlind,
     RetireUncounted,
     Unpinned,
+    // tables
+    ShareUnasked,
     // waiters
     WaitUnsaid,
     WakeKept,

@@ -91,6 +91,30 @@ fn room_of(messages: u32) -> MailboxLimits {
 }
 
 model! {
+    /// Rules S4 and Q1: what a closing mailbox leaves in the table is the table's own before
+    /// its share is free: no new mailbox is promised entries that are taken.
+    fn share_races_close() {
+        type Two = StaticPostOffice<1, 2, 2, 2, 1, 1, 1, 1>;
+        let office: &'static Two = Box::leak(Box::new(Two::new()));
+        let group = office.office().create_group().unwrap();
+        let table = group.create_table().unwrap();
+        let mut mailbox = group.create_mailbox_with(&table, one()).unwrap();
+        let known = mailbox.capability(Permissions::SEND);
+        let own = table.insert(&mailbox.capability(Permissions::MONITOR)).unwrap();
+        known.send(b"", &[&known]).unwrap();
+        let Ok(Signal::Message(mut message)) = mailbox.try_recv() else { panic!("a message") };
+        let left = message.take_handles().next().unwrap();
+        drop(message);
+        let closer = thread::spawn_once(move || drop(mailbox));
+        let next = group.create_mailbox_with(&table, one());
+        assert!(next.is_err(), "a share of what is taken");
+        closer.join().unwrap();
+        assert_eq!((table.release(own), table.release(left)), (Ok(()), Ok(())));
+    }
+    twin fails_unasked: ShareUnasked says "a share of what is taken";
+}
+
+model! {
     /// Rules K3 and L2 where there are no rosters: a link races a kill.
     fn link_races_kill() {
         let office = fixed();

@@ -26,9 +26,10 @@ use crate::reclaim::Pin;
 use crate::refs::Refs;
 use crate::sync::atomic::{
     AtomicU32,
-    Ordering::{AcqRel, Relaxed},
+    Ordering::{Acquire, Relaxed, Release},
 };
 use crate::sync::const_fn;
+use crate::twin::{self, Twin};
 
 /// Entries that lie in the table slot itself.
 pub(super) const FIRST_ENTRIES: usize =
@@ -105,7 +106,8 @@ impl TableSlot {
         let own = self.limit.load(Relaxed);
         // What closed mailboxes left behind is the table's own: one that is above
         // its limit by that gets no more of it.
-        if self.used.load(Relaxed) > own {
+        let is_above = || self.used.load(Relaxed) > own;
+        if is_above() {
             return false;
         }
         let mut shares = self.shares.load(Relaxed);
@@ -114,20 +116,26 @@ impl TableSlot {
             if sum.saturating_add(own) > most {
                 return false;
             }
-            match self.shares.compare_exchange_weak(shares, sum, AcqRel, Relaxed) {
-                Ok(_) => return true,
+            match self.shares.compare_exchange_weak(shares, sum, Acquire, Relaxed) {
+                Ok(_) => break,
                 Err(now) => shares = now,
             }
         }
+        // A mailbox leaves what it holds, then its share: we may have come between.
+        if is_above() && !twin::is(Twin::ShareUnasked) {
+            self.remove_share(handles);
+            return false;
+        }
+        true
     }
 
     pub(crate) fn remove_share(&self, handles: u32) {
-        self.shares.fetch_sub(handles, AcqRel);
+        self.shares.fetch_sub(handles, Release); // Partner: `add_share`.
     }
 
     /// Takes over what a closing mailbox's share is used for.
     pub(crate) fn take_over(&self, change: i64) {
-        self.used.fetch_add(change as u32, AcqRel); // Wrapping: `change` may be negative.
+        self.used.fetch_add(change as u32, Release); // Wrapping: `change` may be negative.
     }
 
     pub(super) fn charge(&self) -> bool {
@@ -137,7 +145,8 @@ impl TableSlot {
             if used >= limit {
                 return false;
             }
-            match self.used.compare_exchange_weak(used, used + 1, AcqRel, Relaxed) {
+            // Partner: `uncharge`, before which the entry's slot was given back.
+            match self.used.compare_exchange_weak(used, used + 1, Acquire, Relaxed) {
                 Ok(_) => return true,
                 Err(now) => used = now,
             }
@@ -145,7 +154,7 @@ impl TableSlot {
     }
 
     pub(super) fn uncharge(&self) {
-        self.used.fetch_sub(1, AcqRel);
+        self.used.fetch_sub(1, Release); // Partner: `charge`.
     }
 }
 
