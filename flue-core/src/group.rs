@@ -35,7 +35,7 @@ use crate::refs::Refs;
 use crate::roster::Roster;
 use crate::sync::atomic::{
     AtomicU32,
-    Ordering::{AcqRel, Relaxed},
+    Ordering::{Acquire, Relaxed, Release},
 };
 use crate::sync::const_fn;
 use core::fmt;
@@ -107,7 +107,8 @@ impl Quota {
     pub(crate) fn charge(&self, limit: u32) -> bool {
         let mut used = self.0.load(Relaxed);
         while used < limit {
-            match self.0.compare_exchange_weak(used, used + 1, AcqRel, Relaxed) {
+            // Partner: `repay`, so that what it paid for is seen free.
+            match self.0.compare_exchange_weak(used, used + 1, Acquire, Relaxed) {
                 Ok(_) => return true,
                 Err(now) => used = now,
             }
@@ -118,7 +119,7 @@ impl Quota {
     /// Counts one fewer. The caller has a reference to the group, so that it
     /// still is the one that was charged.
     pub(crate) fn repay(&self) {
-        self.0.fetch_sub(1, AcqRel);
+        self.0.fetch_sub(1, Release); // Partner: `charge`.
     }
 
     fn reset(&self) {
@@ -352,6 +353,8 @@ impl RouteGroup {
     }
 
     /// Whether the group is dead. See [`RouteGroup`] for an example.
+    ///
+    /// Who sees its death sees what its killer did before.
     ///
     /// # Cost
     /// One read; wait-free.

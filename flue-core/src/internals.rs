@@ -17,7 +17,10 @@ use crate::mailbox::head::Element;
 use crate::mailbox::wake::Left;
 use crate::panics::Panics;
 use crate::reclaim::{Participants, Pin};
-use crate::sync::atomic::{AtomicU32, Ordering::AcqRel, Ordering::Acquire};
+use crate::sync::atomic::{
+    AtomicU32,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
 use crate::sync::{UnsafeCell, unmodelled};
 use alloc::vec::Vec;
 use core::task::Waker;
@@ -74,6 +77,11 @@ impl Plain {
             *value
         })
     }
+
+    /// Looks at a word of it. If it was not made before, the model checker says so.
+    fn look(&self) {
+        self.floor.load(Relaxed);
+    }
 }
 
 impl Drop for Plain {
@@ -124,7 +132,10 @@ impl Slots {
     }
     pub fn each(&self) -> usize {
         let mut count = 0;
-        self.arena.visit(&self.participants.pin(), |_, _| count += 1);
+        self.arena.visit(&self.participants.pin(), |_, slot| {
+            slot.look();
+            count += 1;
+        });
         count
     }
     pub fn reclaim(&self) {
@@ -144,6 +155,7 @@ impl Slots {
             self.arena.peek(&pin, index)?
         };
         meanwhile();
+        slot.look();
         Some(!slot.is_gone.load(unmodelled::Ordering::SeqCst))
     }
 }
@@ -168,6 +180,10 @@ impl SmallSlots {
     }
     pub fn seal(&self) -> bool {
         self.0.seal()
+    }
+    /// Whether there is a slot at `index` that stays.
+    pub fn is_settled(&self, index: u32) -> bool {
+        self.0.settled(index).map(Plain::look).is_some()
     }
 }
 

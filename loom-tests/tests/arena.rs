@@ -96,8 +96,8 @@ model! {
         assert_ne!(mine, theirs, "one slot, two claims");
         assert_eq!((slots.touch(mine), slots.touch(theirs), slots.live()), (2, 1, 2));
     }
-    /// An installation that looks and then writes.
-    twin fails_in_two_steps: InstallInTwoSteps says "one slot, two claims";
+    /// An installation that looks and then writes: one finds the other's slots.
+    twin fails_in_two_steps: InstallInTwoSteps says "Causality violation";
 }
 
 model! {
@@ -163,6 +163,20 @@ model! {
 }
 
 model! {
+    /// Who looks without a claim at a slot that is being made finds it made, or none:
+    /// setting a segment's slots releases, looking acquires.
+    fn peek_races_install() {
+        let slots = Arc::new(Slots::new(4));
+        let other = thread::spawn({
+            let slots = slots.clone();
+            move || slots.claim().unwrap()
+        });
+        assert_ne!(slots.peek(0, || {}), Some(false));
+        assert_eq!(other.join().unwrap(), 0);
+    }
+}
+
+model! {
     /// The first slot of a small arena, and those beyond: two claims, two slots.
     fn small_claim_races_claim() {
         let slots = Arc::new(SmallSlots::new());
@@ -177,6 +191,41 @@ model! {
         let mine = slots.claim().unwrap();
         slots.touch(mine);
         assert_ne!(mine, other.join().unwrap());
+    }
+}
+
+model! {
+    /// The first slot of a small arena that is given back is seen by its next claimant
+    /// as it was left.
+    fn small_claim_races_give_back() {
+        let slots = Arc::new(SmallSlots::new());
+        let first = slots.claim().unwrap();
+        let other = thread::spawn({
+            let slots = slots.clone();
+            move || {
+                let index = slots.claim().unwrap();
+                assert_eq!(slots.touch(index) == 2, index == first, "not as it was left");
+            }
+        });
+        slots.touch(first);
+        slots.give_back(first);
+        other.join().unwrap();
+    }
+}
+
+model! {
+    /// A look-up of what is beyond a small arena's first slots, by a name that was
+    /// guessed, while the rest is made: it is found made, or not at all.
+    fn small_look_up_races_growth() {
+        let slots = Arc::new(SmallSlots::new());
+        assert_eq!(slots.claim(), Some(0));
+        let other = thread::spawn({
+            let slots = slots.clone();
+            move || slots.claim().unwrap()
+        });
+        let _ = slots.is_settled(1);
+        assert_eq!(other.join().unwrap(), 1);
+        assert!(slots.is_settled(1));
     }
 }
 

@@ -2,7 +2,9 @@
 #![cfg(loom)]
 
 use flue_core::{CreateError, Permissions, SendError, TableError, TryRecvError};
+use loom::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use loom_tests::{model, office, room, thread};
+use std::sync::Arc;
 
 model! {
     /// Rule K1: two kills, one death; both return when it is done.
@@ -23,6 +25,24 @@ model! {
         other.join().unwrap();
         drop((mailbox, group));
         assert_eq!(office.stats().groups, 0, "a group that is never given back");
+    }
+}
+
+model! {
+    /// Rule K1: who sees a death sees what its killer did before: the step that ends a
+    /// group releases, and the look acquires.
+    fn kill_races_is_dead() {
+        let group = office().create_group().unwrap();
+        let said = Arc::new(AtomicU32::new(0));
+        let killer = thread::spawn({
+            let (group, said) = (group.clone(), said.clone());
+            move || {
+                said.store(1, Relaxed);
+                group.kill();
+            }
+        });
+        assert!(!group.is_dead() || said.load(Relaxed) == 1, "dead, and not a word");
+        killer.join().unwrap();
     }
 }
 

@@ -33,6 +33,41 @@ model! {
 }
 
 model! {
+    /// Rule P3, the entry alone: a handle that was guessed before it was given out finds
+    /// nothing, or what it is the handle of.
+    fn forged_handle_races_reuse() {
+        let entry = Arc::new(Entry::new());
+        let first = entry.fill(1);
+        let other = thread::spawn({
+            let entry = entry.clone();
+            move || assert!(matches!(entry.copy(first + 1), None | Some(2)), "what it does not name")
+        });
+        assert_eq!(entry.lower(first), Some(true));
+        assert_eq!(entry.fill(2), first + 1);
+        other.join().unwrap();
+    }
+}
+
+model! {
+    /// Rule P5, the entry alone: a late release does not touch the next life.
+    fn lower_races_reuse() {
+        let entry = Arc::new(Entry::new());
+        let first = entry.fill(1);
+        let other = thread::spawn({
+            let entry = entry.clone();
+            move || entry.lower(first)
+        });
+        if entry.lower(first) == Some(true) {
+            let second = entry.fill(2);
+            assert_eq!(other.join().unwrap(), None);
+            assert_eq!(entry.lower(second), Some(true), "the next life was released");
+        } else {
+            assert_eq!(other.join().unwrap(), Some(true));
+        }
+    }
+}
+
+model! {
     /// Rule P5, the entry alone: one reference, two releases.
     fn lower_races_lower() {
         let entry = Arc::new(Entry::new());

@@ -13,7 +13,7 @@
 use super::unmodelled;
 use core as std; // As loom's macro calls it.
 use loom::sync::atomic as theirs;
-pub(crate) use theirs::{AtomicPtr, Ordering, fence};
+pub(crate) use theirs::{Ordering, fence};
 
 /// How many threads a model may have.
 pub const THREADS: usize = 3;
@@ -58,14 +58,14 @@ impl Steps {
 }
 
 macro_rules! stepped {
-    ($name:ident, $value:ty) => {
+    ($name:ident $(<$t:ident>)?, $value:ty: $($rmw:ident)*) => {
         #[derive(Debug)]
-        pub(crate) struct $name {
-            word: theirs::$name,
+        pub(crate) struct $name $(<$t>)? {
+            word: theirs::$name $(<$t>)?,
             steps: Steps,
         }
 
-        impl $name {
+        impl $(<$t>)? $name $(<$t>)? {
             pub(crate) fn new(value: $value) -> Self {
                 Self { word: theirs::$name::new(value), steps: Steps::new() }
             }
@@ -106,11 +106,8 @@ macro_rules! stepped {
             }
         }
 
-        stepped!(@rmw $name, $value: swap fetch_add fetch_sub fetch_or fetch_and fetch_max);
-    };
-    (@rmw $name:ident, $value:ty: $($rmw:ident)*) => {
         #[allow(dead_code, reason = "the same for every width")]
-        impl $name {
+        impl $(<$t>)? $name $(<$t>)? {
             $(pub(crate) fn $rmw(&self, value: $value, order: Ordering) -> $value {
                 let before = self.word.$rmw(value, order);
                 self.steps.written();
@@ -120,5 +117,6 @@ macro_rules! stepped {
     };
 }
 
-stepped!(AtomicUsize, usize);
-stepped!(AtomicU32, u32);
+stepped!(AtomicUsize, usize: swap fetch_add fetch_sub fetch_or fetch_and fetch_max);
+stepped!(AtomicU32, u32: swap fetch_add fetch_sub fetch_or fetch_and fetch_max);
+stepped!(AtomicPtr<T>, *mut T: swap);
