@@ -17,10 +17,12 @@ use std::task::{Context, Waker};
 
 struct Counting;
 
-/// Bytes allocated and not freed, by all threads.
+/// Bytes allocated and not freed, by the threads that run tests.
 static LIVE: AtomicIsize = AtomicIsize::new(0);
 
 thread_local! {
+    /// Whether this thread runs a test. The harness's own allocate when they get to it.
+    static RUNS_A_TEST: Cell<bool> = const { Cell::new(false) };
     /// Allocations of this thread.
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
     /// Which allocation of this thread, counted from now, fails; 0 for none.
@@ -38,13 +40,13 @@ unsafe impl GlobalAlloc for Counting {
                 return std::ptr::null_mut();
             }
         }
-        LIVE.fetch_add(layout.size() as isize, SeqCst);
+        count(layout.size() as isize);
         // SAFETY: the caller's promises are the same.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size() as isize, SeqCst);
+        count(-(layout.size() as isize));
         // SAFETY: the caller's promises are the same.
         unsafe { System.dealloc(memory, layout) }
     }
@@ -53,18 +55,28 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
+fn count(bytes: isize) {
+    if RUNS_A_TEST.get() {
+        LIVE.fetch_add(bytes, SeqCst);
+    }
+}
+
 fn live() -> isize {
     LIVE.load(SeqCst)
 }
 
-/// Bytes that the test harness's own threads may take or give back meanwhile.
-const HARNESS: usize = 4096;
+/// Bytes that the collector may take or give back meanwhile.
+const COLLECTOR: usize = 4096;
 
 /// One test at a time, in a thread that has ended when the next begins: what it
 /// retired is then everybody's to reclaim, and not given back in between.
 fn alone(test: impl FnOnce() + Send + 'static) {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let test = || {
+        RUNS_A_TEST.set(true);
+        test();
+    };
     if let Err(panic) = std::thread::spawn(test).join() {
         std::panic::resume_unwind(panic);
     }
@@ -135,7 +147,7 @@ fn one_copy_at_most() {
         let before = live();
         let (count, sent) = allocations(|| table.send(to, &big, &[]));
         assert_eq!((count, sent), (1, Ok(())));
-        assert!((live() - before).abs_diff(100_000) <= HARNESS);
+        assert!((live() - before).abs_diff(100_000) <= COLLECTOR);
         let payload = without_allocating(|| match mailbox.try_recv() {
             Ok(Signal::Message(message)) => message.into_payload(),
             _ => panic!(),
@@ -149,7 +161,7 @@ fn one_copy_at_most() {
         assert_eq!(vec, big);
         without_allocating(|| table.send_payload(to, Payload::from(&b"static"[..]), &[]).unwrap());
         drop((vec, mailbox));
-        assert!(live() - before <= HARNESS as isize, "the payloads are gone");
+        assert!(live() - before <= COLLECTOR as isize, "the payloads are gone");
     });
 }
 
@@ -657,7 +669,7 @@ fn nothing_leaks() {
         world(0);
         let before = live();
         (0..2_000).for_each(world);
-        assert!(live() - before <= HARNESS as isize, "{} bytes", live() - before);
+        assert!(live() - before <= COLLECTOR as isize, "{} bytes", live() - before);
     });
 }
 
