@@ -16,7 +16,7 @@ run() { # name, what to pass to rustc
     { echo '#!/bin/sh' && printf 'exec "$@"' && printf " '%s'" "$@" && echo; } >"$wrapper.new"
     cmp -s "$wrapper.new" "$wrapper" 2>/dev/null || { cp "$wrapper.new" "$wrapper" && chmod +x "$wrapper"; }
     echo "== $name: $*"
-    RUSTC_WORKSPACE_WRAPPER=$wrapper timeout 480 cargo test --quiet -p flue-core --features std --test exhaustion |
+    RUSTC_WORKSPACE_WRAPPER=$wrapper timeout 1800 cargo test --quiet -p flue-core --features std --test exhaustion |
         tee "$CARGO_TARGET_DIR/said"
     grep -q '^test result: ok. [1-9]' "$CARGO_TARGET_DIR/said" || { echo "exhaustion: $name has no tests" >&2 && exit 1; }
 }

@@ -52,7 +52,7 @@ for kind in std static; do
     done < <("$stress" --controls)
     [ "$races" -ge 4 ] || { echo "tsan: only $races planted races" >&2; exit 1; }
 
-    ends_with 0 timeout 900 "$stress" --once "$scale"
+    ends_with 0 timeout 7200 "$stress" --once "$scale"
     if grep -q ThreadSanitizer "$log"; then
         cat "$log" >&2
         exit 1

@@ -6,8 +6,9 @@ use flue_core::Stats;
 use std::process::exit;
 use std::time::{Duration, Instant};
 
-/// Seconds after which a scenario that does not end has lost a wake-up, or hangs.
-const PATIENCE: u32 = 300;
+/// Seconds after which a scenario that does not end has lost a wake-up, or hangs. Alone it
+/// takes a few; where each `give_way` is a slice of another program's, many times that.
+const PATIENCE: u32 = 1800;
 
 /// The scale of a scenario in a run for so many seconds.
 const SCALE: u64 = 10;
