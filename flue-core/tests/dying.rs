@@ -305,8 +305,15 @@ fn create_mailbox_races_kill() {
                 std::hint::black_box(at);
             }
         };
+        // Where only one of them runs it is done before the other begins: they take turns.
+        let begin_second = |me: usize| {
+            while batch % 2 == me && arrived[1 - me].load(SeqCst) == 0 {
+                std::thread::yield_now();
+            }
+        };
         std::thread::scope(|scope| {
             let creator = scope.spawn(|| {
+                begin_second(0);
                 let mut dice = Dice::new(2 * batch as u64 + 1);
                 let made = groups.iter().map(|group| {
                     meet(0, &mut dice);
@@ -314,6 +321,7 @@ fn create_mailbox_races_kill() {
                 });
                 made.collect::<Vec<Result<Mailbox, CreateError>>>()
             });
+            begin_second(1);
             let mut dice = Dice::new(2 * batch as u64 + 2);
             for group in &groups {
                 meet(1, &mut dice);
