@@ -21,7 +21,7 @@ use crate::route::Route;
 use crate::sync::UnsafeMemory;
 use crate::sync::atomic::{
     AtomicU32,
-    Ordering::{Acquire, Release},
+    Ordering::{Acquire, Relaxed, Release},
 };
 use core::fmt;
 use core::mem::{MaybeUninit, offset_of};
@@ -230,14 +230,14 @@ impl<
     /// # Progress
     /// Waits for the first call; wait-free when that has returned.
     pub fn office(&'static self) -> PostOffice {
-        // Acquire pairs with the release below: who sees it ready sees it wired.
-        match self.state.compare_exchange(RAW, WIRING, Acquire, Acquire) {
+        match self.state.compare_exchange(RAW, WIRING, Relaxed, Relaxed) {
             Ok(_) => {
                 // SAFETY: this call's step from Raw, which happens once.
                 unsafe { self.wire() };
                 self.state.store(READY, Release);
             }
             Err(_) => {
+                // Acquire pairs with the release above: who sees it ready sees it wired.
                 while self.state.load(Acquire) != READY {
                     crate::sync::spin_loop();
                 }

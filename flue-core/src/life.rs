@@ -21,7 +21,7 @@
 
 use crate::sync::atomic::{
     AtomicU32,
-    Ordering::{AcqRel, Acquire, Release},
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 use crate::sync::const_fn;
 use crate::twin::{self, Twin};
@@ -70,7 +70,7 @@ impl Life {
     /// one more. The caller holds its claim.
     pub(crate) fn raise(&self, floor: u32) {
         let floor = floor & !1;
-        self.0.store(if floor > NEW { floor } else { NEW }, Release);
+        self.0.store(if floor > NEW { floor } else { NEW }, Relaxed); // Before its first claim.
     }
 
     /// Begins the next life. The caller holds the slot's claim.
@@ -82,7 +82,7 @@ impl Life {
 
     /// The generation that `begin` would return.
     pub(crate) fn next(&self) -> Generation {
-        let count = self.0.load(Acquire);
+        let count = self.0.load(Relaxed); // Claimed by the caller.
         debug_assert!(count.is_multiple_of(2) && count != SPENT, "the slot is not vacant");
         count + 1
     }

@@ -35,7 +35,7 @@ use crate::reclaim::Pin;
 use crate::roster::Roster;
 use crate::sync::atomic::{
     AtomicU32,
-    Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
+    Ordering::{AcqRel, Relaxed, SeqCst},
     fence,
 };
 use crate::sync::const_fn;
@@ -163,7 +163,7 @@ impl Office {
     /// Takes a link out of the rosters, having cut it.
     fn take_apart(&self, pin: &Pin, index: u32, link: &Link, pair: Pair) {
         for (end, position) in pair.ends.iter().zip(&link.positions) {
-            if let Some(position) = position.load(Acquire).checked_sub(1)
+            if let Some(position) = position.load(Relaxed).checked_sub(1)
                 && let Some(group) = self.group(*end)
             {
                 group.link_roster.remove(position);
@@ -188,7 +188,7 @@ impl Office {
         let mut visit = |index: u32, link: &Link| {
             let Some((pair, generation)) = link.pair() else { return };
             let Some(other) = pair.other(group) else { return };
-            let asker = pair.ends[link.asker.load(Acquire) as usize % 2];
+            let asker = pair.ends[link.asker.load(Relaxed) as usize % 2];
             if link.life.end(generation) == Ended::Now {
                 self.take_apart(pin, index, link, pair);
                 if asker == group {
@@ -304,12 +304,12 @@ impl Office {
         for (cell, end) in link.ends.iter().zip(pair.ends) {
             cell.store(end);
         }
-        link.asker.store(u32::from(pair.ends[1] == asker), Release);
+        link.asker.store(u32::from(pair.ends[1] == asker), Relaxed); // This too is released ...
         if let Err(full) = self.enroll(link, index, pair) {
             self.links.give_back(index);
             return Err(refused(full));
         }
-        link.holds.store(TAKING_APART + LISTED, Relaxed); // Released by the life that begins.
+        link.holds.store(TAKING_APART + LISTED, Relaxed); // ... by the life that begins.
         let is_tied_last = twin::is(Twin::ListedFirst);
         let generation = if is_tied_last { link.life.next() } else { link.life.begin() };
         if !twin::is(Twin::LinkUnfenced) {
@@ -363,8 +363,8 @@ impl Office {
         let at = first.add(index)?;
         match second.add(index) {
             Ok(position) => {
-                link.positions[0].store(at + 1, Release);
-                link.positions[1].store(position + 1, Release);
+                link.positions[0].store(at + 1, Relaxed);
+                link.positions[1].store(position + 1, Relaxed);
                 Ok(())
             }
             Err(refused) => {
@@ -417,7 +417,7 @@ impl Office {
                 // found another record of these two, which a `link` then withdrew.
                 return false;
             }
-            let asker = pair.ends[link.asker.load(Acquire) as usize % 2];
+            let asker = pair.ends[link.asker.load(Relaxed) as usize % 2];
             if link.life.end(generation) == Ended::Now {
                 self.take_apart(&pin, index, link, pair);
                 self.repay_link(asker);

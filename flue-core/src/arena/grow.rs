@@ -38,7 +38,7 @@ impl<T: Slot> Arena<T> {
 
     /// Opens the next segment number, and its page if that is new.
     fn open(&self) -> Result<usize, Full> {
-        let span = self.span.load(Acquire);
+        let span = self.span.load(Relaxed); // `segment` acquires what is there.
         if span >= self.most_segments() {
             return Err(Full::Segments);
         }
@@ -47,8 +47,7 @@ impl<T: Slot> Arena<T> {
         } else {
             self.make_page(span)?;
             // Whoever loses finds the winner's segment on its next look.
-            // Partner: whoever looks for a slot, or walks.
-            let _ = self.span.compare_exchange(span, span + 1, Release, Relaxed);
+            let _ = self.span.compare_exchange(span, span + 1, Relaxed, Relaxed);
         }
         Ok(span)
     }
@@ -70,21 +69,21 @@ impl<T: Slot> Arena<T> {
         memory::publish(&self.near, T::NEAR * SLOTS, T::vacant)
             .map_err(|memory::Refused| Full::Memory)?;
         let near = self.near.load(Acquire);
-        self.near_count.store(T::NEAR * SLOTS, Release);
+        self.near_count.store(T::NEAR * SLOTS, Relaxed); // Released by giving the slots back.
         for number in 0..T::NEAR {
             if let Some(segment) = self.segment(number) {
                 // SAFETY: `near` is so many segments long.
                 segment.adopt(unsafe { near.add(number * SLOTS) });
             }
         }
-        let _ = self.span.compare_exchange(0, T::NEAR, Release, Relaxed);
+        let _ = self.span.compare_exchange(0, T::NEAR, Relaxed, Relaxed);
         Ok(())
     }
 
     /// Counts everything in that could ever be claimed, if nothing is.
     pub(super) fn seal(&self) -> bool {
-        // AcqRel: pairs with `reserve` and `forget`.
-        self.live.compare_exchange(0, SEALED, AcqRel, Relaxed).is_ok()
+        // Partner: `forget`. Who is refused from now on reads nothing.
+        self.live.compare_exchange(0, SEALED, Acquire, Relaxed).is_ok()
     }
 
     pub(super) fn unseal(&self) {
@@ -94,7 +93,7 @@ impl<T: Slot> Arena<T> {
     /// Gives back the slots of every segment from number `keep` on that is
     /// all free, and what free slots hold besides themselves.
     pub(crate) fn reclaim(&self, pin: &Pin, keep: usize) {
-        for number in 0..self.span.load(Acquire) {
+        for number in 0..self.span.load(Relaxed) {
             let Some(segment) = self.segment(number) else { continue };
             let stays = number < keep.max(T::NEAR) || self.is_wired();
             segment.reclaim(pin, !stays);

@@ -39,7 +39,7 @@ use crate::life::Address;
 use crate::reclaim::Pin;
 use crate::sync::atomic::{
     AtomicPtr, AtomicUsize,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
+    Ordering::{Acquire, Relaxed, Release},
 };
 use crate::sync::{const_fn, each_new};
 use core::ptr;
@@ -183,7 +183,7 @@ impl<T: Slot> Arena<T> {
 
     /// Above every index that was ever claimed.
     pub(crate) fn span(&self) -> usize {
-        self.span.load(Acquire) * SLOTS
+        self.span.load(Relaxed) * SLOTS
     }
 
     /// The slot at `index`.
@@ -206,11 +206,10 @@ impl<T: Slot> Arena<T> {
     #[inline(never)]
     unsafe fn far_slot(&self, index: u32) -> &T {
         let (page, at) = Self::place(index as usize / SLOTS);
-        // Acquire pairs with the installation of the page and of the slots; a
-        // claim has seen both already.
-        // SAFETY: claimed, so page, header and slots exist and stay (above).
+        // SAFETY: claimed, so page, header and slots exist and stay (above), and the
+        // claim has seen them made.
         unsafe {
-            let page = self.pages.get_unchecked(page).load(Acquire);
+            let page = self.pages.get_unchecked(page).load(Relaxed);
             let segment = &*page.add(at);
             segment.slot(index as usize % SLOTS)
         }
@@ -235,7 +234,7 @@ impl<T: Slot> Arena<T> {
         }
         if IS_ONE_PIECE {
             // SAFETY: below the number of slots that lie there, and stay.
-            return (wired != 0).then(|| unsafe { &*self.near.load(Acquire).add(index as usize) });
+            return (wired != 0).then(|| unsafe { &*self.near.load(Relaxed).add(index as usize) });
         }
         let segment = self.segment(index as usize / SLOTS)?;
         segment.peek(index as usize % SLOTS)
@@ -275,9 +274,9 @@ impl<T: Slot> Arena<T> {
                 return Err(Exhausted::Limit);
             }
             let granted = want.min(limit - live);
-            // AcqRel: pairs with the release in `forget`, so that slots given
-            // back before are seen free by who is counted in after.
-            match self.live.compare_exchange_weak(live, live + granted, AcqRel, Relaxed) {
+            // Partner: `forget`, so that slots given back before are seen free by
+            // who is counted in after.
+            match self.live.compare_exchange_weak(live, live + granted, Acquire, Relaxed) {
                 Ok(_) => return Ok(granted),
                 Err(now) => live = now,
             }
@@ -293,7 +292,7 @@ impl<T: Slot> Arena<T> {
     pub(crate) fn claim(&self) -> Result<u32, Exhausted> {
         let granted = self.reserve(1)?;
         let cursor = self.cursor.load(Relaxed);
-        let span = self.span.load(Acquire);
+        let span = self.span.load(Relaxed);
         let number = if cursor / SLOTS < span { cursor / SLOTS } else { 0 };
         // Where the last claim was made there mostly is another.
         if span > 0
@@ -317,7 +316,7 @@ impl<T: Slot> Arena<T> {
     fn claim_counted(&self, granted: usize) -> Result<Claim, Exhausted> {
         let mut patience = PATIENCE;
         loop {
-            let span = self.span.load(Acquire);
+            let span = self.span.load(Relaxed);
             let cursor = self.cursor.load(Relaxed);
             let mut hollow = None;
             for step in 0..span.min(patience) {
@@ -413,7 +412,7 @@ impl<T: Slot> Arena<T> {
     /// validate what they see. One that is claimed meanwhile may be left out.
     pub(crate) fn visit<'p>(&'p self, _pin: &'p Pin, mut visit: impl FnMut(u32, &'p T)) {
         let wired = self.wired.load(Relaxed);
-        for number in 0..self.span.load(Acquire) {
+        for number in 0..self.span.load(Relaxed) {
             let first = number * SLOTS;
             // The last segment of a fixed arena may be shorter.
             let here = if wired == 0 { SLOTS } else { SLOTS.min(wired - first) };
@@ -423,10 +422,10 @@ impl<T: Slot> Arena<T> {
         }
     }
 
-    /// Whether no slot is claimed.
+    /// Whether no slot is claimed. Who must not miss one has a fence before.
     #[cfg(feature = "alloc")]
     pub(crate) fn is_idle(&self) -> bool {
-        self.live.load(Acquire) == 0
+        self.live.load(Relaxed) == 0
     }
 
     /// Makes this a fixed arena over `slots`, with `headers` for their segments.
@@ -434,7 +433,7 @@ impl<T: Slot> Arena<T> {
     /// # Safety
     /// - Both are for this arena alone, from now until it goes.
     /// - There are `count` slots, all vacant, and a header for every `SLOTS` of them.
-    /// - Nobody claims from this arena at the same time.
+    /// - Whoever looks at this arena later has acquired what the caller releases after this.
     pub(crate) unsafe fn wire(&self, headers: *mut Segment<T>, slots: *mut T, count: usize) {
         let count = count.min(T::NAMES);
         let segments = count.div_ceil(SLOTS);
@@ -448,14 +447,14 @@ impl<T: Slot> Arena<T> {
             if first < segments {
                 // SAFETY: within the headers promised. The page may reach
                 // beyond them, but no index below `count` does.
-                page.store(unsafe { headers.add(first) }, Release);
+                page.store(unsafe { headers.add(first) }, Relaxed);
             }
         }
         self.near.store(slots, Relaxed);
-        self.near_count.store(count, Relaxed); // Released by the span.
+        self.near_count.store(count, Relaxed);
         self.limit.store(count.min(self.limit.load(Relaxed)), Relaxed);
         self.wired.store(count, Relaxed);
-        self.span.store(segments, Release);
+        self.span.store(segments, Relaxed);
     }
 }
 

@@ -18,8 +18,8 @@
 //! # Ordering
 //! 1. `give_back` releases and `claim` acquires: a claimant sees what the last
 //!    one left.
-//! 2. Setting `slots` releases, reading it acquires: who finds a slot sees it
-//!    made.
+//! 2. Setting `slots` releases, `peek` acquires: who finds a slot without a claim
+//!    sees it made.
 //!
 //! # Progress
 //! Lock-free; see the arena.
@@ -89,7 +89,7 @@ impl<T: Slot> Segment<T> {
     }
 
     pub(super) fn is_hollow(&self) -> bool {
-        !are_there(self.slots.load(Acquire))
+        !are_there(self.slots.load(Relaxed)) // A hint: `install` looks again.
     }
 
     /// # Safety
@@ -97,9 +97,9 @@ impl<T: Slot> Segment<T> {
     ///   and it was claimed once.
     #[inline(always)]
     pub(super) unsafe fn slot(&self, at: usize) -> &T {
-        // SAFETY: per the caller the slots are there and stay; `at` < SLOTS by
-        // the callers' arithmetic.
-        unsafe { &*self.slots.load(Acquire).add(at) }
+        // SAFETY: per the caller the slots are there and stay, and their claimant has
+        // seen them made (Ordering 1); `at` < SLOTS by the callers' arithmetic.
+        unsafe { &*self.slots.load(Relaxed).add(at) }
     }
 
     /// The slot, if there is one now; see the arena's `peek`.
@@ -116,8 +116,8 @@ impl<T: Slot> Segment<T> {
 
     /// Visits the slots that are claimed, of the first `count`.
     pub(super) fn visit<'s>(&'s self, count: usize, mut visit: impl FnMut(usize, &'s T)) {
-        // Acquire: who announced what lies in a slot had claimed it before.
-        let mut claimed = (ALL >> (SLOTS - count)) & !self.free.load(Acquire);
+        // Who announced what lies in a slot had claimed it before; `peek` acquires it.
+        let mut claimed = (ALL >> (SLOTS - count)) & !self.free.load(Relaxed);
         while claimed != 0 {
             let at = claimed.trailing_zeros() as usize;
             claimed &= claimed - 1;
@@ -266,9 +266,7 @@ impl<T: Slot> Segment<T> {
     /// Makes the slots, claims up to `want` of them and frees the rest. `None`:
     /// somebody else was first.
     pub(super) fn install(&self, want: usize) -> Result<Option<usize>, memory::Refused> {
-        // Acquire pairs with the release in `retire`: what was done to the last
-        // slots is before the next.
-        let before = self.slots.load(Acquire);
+        let before = self.slots.load(Relaxed);
         if are_there(before) {
             return Ok(None);
         }
@@ -335,7 +333,7 @@ impl<T: Slot> Segment<T> {
         // SAFETY: all claimed by the caller.
         let floor = (0..SLOTS).map(|at| unsafe { self.slot(at) }.floor()).max();
         let left = ptr::without_provenance_mut(floor.unwrap_or(0) as usize | 1);
-        self.slots.store(left, Release); // Partner: `install`.
+        self.slots.store(left, Relaxed); // The floor is all that is left of them.
         // SAFETY: no claim on them is left and none can be made, so only those
         // who peeked before now, pinned, can still look; they were made by
         // `allocate` with this count.
@@ -346,7 +344,7 @@ impl<T: Slot> Segment<T> {
 #[cfg(feature = "alloc")]
 impl<T: Slot> Drop for Segment<T> {
     fn drop(&mut self) {
-        let slots = self.slots.load(Acquire);
+        let slots = self.slots.load(Relaxed);
         if are_there(slots) {
             // SAFETY: `&mut self`; `install` set them, from `allocate`. A fixed
             // arena's headers are never dropped.

@@ -85,7 +85,7 @@ impl<T: Slot, const F: usize> Small<T, F> {
         }
         // SAFETY: claimed beyond the first ones, so `rest` was set before; the
         // caller holds the claim.
-        unsafe { (*self.rest.load(Acquire)).slot(index - F as u32) }
+        unsafe { (*self.rest.load(Relaxed)).slot(index - F as u32) }
     }
 
     /// Above every index that was ever claimed.
@@ -132,7 +132,7 @@ impl<T: Slot, const F: usize> Small<T, F> {
     /// Visits the slots that are claimed; see [`Arena::visit`].
     #[cfg(feature = "alloc")]
     pub(crate) fn visit<'p>(&'p self, pin: &'p Pin, mut visit: impl FnMut(&'p T)) {
-        let taken = self.taken.load(Acquire);
+        let taken = self.taken.load(Relaxed);
         for (at, slot) in self.first.iter().enumerate() {
             if taken & (1 << at) != 0 {
                 visit(slot);
@@ -146,15 +146,16 @@ impl<T: Slot, const F: usize> Small<T, F> {
     /// Whether no slot is claimed.
     #[cfg(feature = "alloc")]
     pub(crate) fn is_idle(&self) -> bool {
-        self.taken.load(Acquire) == 0 && self.rest().is_none_or(Arena::is_idle)
+        self.taken.load(Relaxed) == 0 && self.rest().is_none_or(Arena::is_idle)
     }
 
     /// Gives this the fixed arena `rest` for its further slots.
     ///
     /// # Safety
-    /// - `rest` is for this alone and stays as long as this is used.
+    /// - `rest` is for this alone and stays as long as this is used; whoever looks at
+    ///   this later has acquired what the caller releases after this.
     pub(crate) unsafe fn wire(&self, rest: *mut Arena<T>) {
-        self.rest.store(rest, Release);
+        self.rest.store(rest, Relaxed);
     }
 
     #[cfg(not(feature = "alloc"))]
@@ -167,7 +168,6 @@ impl<T: Slot, const F: usize> Small<T, F> {
 mod growing {
     use super::*;
     use crate::arena::memory;
-    use crate::sync::atomic::Ordering::AcqRel;
 
     impl<T: Slot, const F: usize> Small<T, F> {
         pub(super) fn rest_made(&self) -> Result<&Arena<T>, Exhausted> {
@@ -190,8 +190,8 @@ mod growing {
             if self.rest().is_some_and(|rest| !rest.seal()) {
                 return false;
             }
-            // AcqRel: pairs with `claim` and `give_back`.
-            if self.taken.compare_exchange(0, Self::ALL, AcqRel, Relaxed).is_err() {
+            // Partner: `give_back`.
+            if self.taken.compare_exchange(0, Self::ALL, Acquire, Relaxed).is_err() {
                 if let Some(rest) = self.rest() {
                     rest.unseal();
                 }
@@ -206,8 +206,8 @@ mod growing {
             {
                 return;
             }
-            let rest = self.rest.swap(ptr::null_mut(), AcqRel);
-            self.taken.store(0, Release); // Unsealed: the first slots stay.
+            let rest = self.rest.swap(ptr::null_mut(), Relaxed); // Acquired by `seal`.
+            self.taken.store(0, Release); // Unsealed: the first slots stay. Partner: `claim`.
             if !rest.is_null() {
                 // SAFETY: sealed, so no claim is left and none can be made:
                 // only those pinned before still look. Made by `allocate` with

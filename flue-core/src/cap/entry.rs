@@ -47,7 +47,7 @@ use crate::index::LinkCell;
 use crate::life::{Address, AddressCell};
 use crate::sync::atomic::{
     AtomicU32, AtomicUsize,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
+    Ordering::{Acquire, Relaxed, Release},
 };
 use crate::sync::const_fn;
 use crate::twin::{self, Twin};
@@ -188,7 +188,8 @@ impl Entry {
         let mut seen = self.load();
         loop {
             let next = step(seen)?;
-            match self.word.compare_exchange_weak(seen.0, next.0, AcqRel, Acquire) {
+            // `seen` was acquired.
+            match self.word.compare_exchange_weak(seen.0, next.0, Release, Acquire) {
                 Ok(_) => return Some(next),
                 Err(now) => seen = Word(now),
             }
@@ -282,7 +283,7 @@ impl Entry {
                 return Some(Handle::new(index, generation));
             }
             // Success: the version did not change since, so key and generation are this life's.
-            if self.word.compare_exchange(seen.0, next.0, AcqRel, Acquire).is_ok() {
+            if self.word.compare_exchange(seen.0, next.0, Release, Relaxed).is_ok() {
                 return Some(Handle::new(index, generation));
             }
         }
@@ -309,7 +310,8 @@ impl Entry {
             if full {
                 return Err(Refused::Overflow);
             }
-            match self.word.compare_exchange_weak(seen.0, seen.raised(By::Own).0, AcqRel, Acquire) {
+            match self.word.compare_exchange_weak(seen.0, seen.raised(By::Own).0, Release, Acquire)
+            {
                 Ok(_) => return Ok(()),
                 Err(now) => seen = Word(now),
             }
@@ -339,7 +341,7 @@ impl Entry {
     }
 
     pub(crate) fn is_spent(&self) -> bool {
-        self.generation.load(Acquire) == LAST
+        self.generation.load(Relaxed) == LAST
     }
 
     /// The handle of what lives here, for a snapshot.
@@ -368,11 +370,11 @@ impl Slot for Entry {
     }
 
     fn floor(&self) -> u32 {
-        self.generation.load(Acquire)
+        self.generation.load(Relaxed) // Claimed by the caller.
     }
 
     fn raise(&self, floor: u32) {
-        self.generation.store(if floor > NEW { floor } else { NEW }, Release);
+        self.generation.store(if floor > NEW { floor } else { NEW }, Relaxed);
     }
 }
 

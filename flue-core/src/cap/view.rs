@@ -17,7 +17,7 @@ use crate::office::PostOffice;
 use crate::panics::Panics;
 use crate::reclaim::Pin;
 use crate::route;
-use crate::sync::atomic::Ordering::{Acquire, Relaxed};
+use crate::sync::atomic::Ordering::Relaxed;
 use core::cell::{Cell, OnceCell};
 
 /// A table slot together with its office: where its operations are.
@@ -314,7 +314,7 @@ impl<'t> View<'t> {
     pub(super) fn clear(self) {
         #[cfg(feature = "alloc")]
         self.office().nodes.give_back_all(core::iter::from_fn(|| self.slot().magazine.take()));
-        if self.slot().live.load(Acquire) == 0 {
+        if self.slot().live.load(Relaxed) == 0 {
             return;
         }
         let empty = |family: &EntryFamily<'t>| {

@@ -4,7 +4,7 @@ use super::{LinkCell, READY};
 use crate::arena::memory;
 use crate::sync::atomic::{
     AtomicPtr, AtomicUsize,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
+    Ordering::{Acquire, Relaxed},
 };
 use crate::sync::{const_fn, each_new};
 use core::ptr;
@@ -62,7 +62,7 @@ impl Buckets {
 
     pub(super) fn nearest(&self, hash: usize) -> Nearest<'_> {
         let Some(pages) = self.pages() else { return Nearest::Head };
-        let number = hash & (pages.count.load(Acquire) - 1);
+        let number = hash & (pages.count.load(Relaxed) - 1); // `cell` acquires what is there.
         let Some(cell) = self.cell(number) else { return Nearest::Head };
         if is_ready(cell) {
             return Nearest::Ready(cell);
@@ -81,7 +81,7 @@ impl Buckets {
     }
 
     pub(super) fn spread(&self, records: usize) {
-        let count = self.pages().map_or(1, |pages| pages.count.load(Acquire));
+        let count = self.pages().map_or(1, |pages| pages.count.load(Relaxed));
         if records > LOAD * count {
             self.double(count);
         }
@@ -99,20 +99,20 @@ impl Buckets {
         if memory::publish(page, count, LinkCell::new).is_err() {
             return; // Partner of what it published: `cell`.
         }
-        let _ = pages.count.compare_exchange(count, count * 2, Release, Relaxed); // Partner: `nearest`.
+        let _ = pages.count.compare_exchange(count, count * 2, Relaxed, Relaxed);
     }
 }
 
 impl Buckets {
     /// Frees all buckets. The caller is alone.
     pub(super) fn clear(&self) {
-        let pages = self.0.swap(ptr::null_mut(), AcqRel);
+        let pages = self.0.swap(ptr::null_mut(), Relaxed); // Nobody else is here.
         if pages.is_null() {
             return;
         }
         // SAFETY: set by `double`, and nobody else is here.
         for (k, page) in unsafe { &(*pages).pages }.iter().enumerate() {
-            let cells = page.load(Acquire);
+            let cells = page.load(Relaxed);
             if !cells.is_null() {
                 // SAFETY: an allocation of 2^k cells.
                 unsafe { memory::free(cells, 1 << k) };

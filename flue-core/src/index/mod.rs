@@ -45,7 +45,7 @@
 use crate::bits::{Field, WORD};
 use crate::sync::atomic::{
     AtomicUsize,
-    Ordering::{AcqRel, Acquire, Release},
+    Ordering::{Acquire, Relaxed, Release},
 };
 use crate::sync::const_fn;
 use crate::twin::{self, Twin};
@@ -127,7 +127,7 @@ impl LinkCell {
     }
 
     fn change(&self, from: Link, to: Link) -> bool {
-        self.0.compare_exchange(from.0, to.0, AcqRel, Acquire).is_ok() // Ordering 1.
+        self.0.compare_exchange(from.0, to.0, Release, Relaxed).is_ok() // Ordering 1; `from` was acquired.
     }
 }
 
@@ -234,7 +234,7 @@ impl Index {
     /// Gives the buckets back. The caller is alone, and nothing is listed.
     #[cfg(feature = "alloc")]
     pub(crate) fn clear(&self) {
-        self.head.0.store(0, Release);
+        self.head.0.store(0, Relaxed); // Nobody else is here.
         self.buckets.clear();
     }
 
@@ -274,9 +274,9 @@ impl Index {
             else {
                 return before;
             };
-            cell.0.store(cell.load().to_target_of(seen).0, Release); // Private: it was claimed above.
+            cell.0.store(cell.load().to_target_of(seen).0, Relaxed); // Private: it was claimed above.
             if place.change(seen, seen.to_bucket(number)) {
-                cell.0.fetch_or(READY.one(), AcqRel);
+                cell.0.fetch_or(READY.one(), Release); // Partner: `is_ready`.
                 return cell;
             }
         }

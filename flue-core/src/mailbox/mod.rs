@@ -31,7 +31,7 @@ use crate::panics::Panics;
 use crate::roster::Position;
 use crate::route::{self, Route};
 use crate::sync::atomic::{
-    Ordering::{Relaxed, SeqCst},
+    Ordering::{Release, SeqCst},
     fence,
 };
 use crate::twin::{self, Twin};
@@ -165,7 +165,7 @@ impl Mailbox {
             unsafe { (office.routes.slot(index), office.channels.slot(channel_at)) };
         channel.open(group.address(), table.number(), limits);
         let generation = route.life.next();
-        route.channel.store(channel_at, Relaxed);
+        route.channel.store(channel_at, Release); // Who finds it before the end seen by `life` sees that end.
         route.credit.open(generation);
         route.share.open(generation);
         route::publish(&route.bound, limits.messages);

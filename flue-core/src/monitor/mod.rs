@@ -25,7 +25,7 @@ use crate::office::Office;
 use crate::panics::Panics;
 use crate::reclaim::Pin;
 use crate::sync::atomic::{
-    Ordering::{Relaxed, Release, SeqCst},
+    Ordering::{Relaxed, SeqCst},
     fence,
 };
 use crate::twin::{self, Twin};
@@ -214,8 +214,8 @@ impl Mailbox {
         monitor.observed.store(observed.route);
         monitor.observed_group.store(observed.group);
         monitor.observer.store(key.observer);
-        monitor.number[0].store((number >> u32::BITS) as u32, Release);
-        monitor.number[1].store(number as u32, Release);
+        monitor.number[0].store((number >> u32::BITS) as u32, Relaxed); // Released by the step that arms it.
+        monitor.number[1].store(number as u32, Relaxed);
         monitor.slot.store(slot, Relaxed);
         monitor.position.store(0, Relaxed);
         let channel = office.channel_of(pin, observed.route);

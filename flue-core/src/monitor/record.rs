@@ -48,7 +48,7 @@ use crate::mailbox::head::{Element, MOST_ELEMENTS};
 use crate::sync::UnsafeCell;
 use crate::sync::atomic::{
     AtomicU32, AtomicUsize,
-    Ordering::{AcqRel, Acquire},
+    Ordering::{AcqRel, Acquire, Relaxed},
 };
 use crate::sync::const_fn;
 
@@ -224,7 +224,7 @@ impl Monitor {
     }
 
     pub(super) fn number(&self) -> u64 {
-        let half = |at: usize| u64::from(self.number[at].load(Acquire));
+        let half = |at: usize| u64::from(self.number[at].load(Relaxed));
         half(0) << u32::BITS | half(1)
     }
 
