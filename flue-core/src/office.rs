@@ -260,12 +260,15 @@ impl PostOffice {
         self.routes.visit(&pin, |_, route| {
             let Some(generation) = route.life.living() else { return };
             stats.routes += 1;
-            let channel = route.channel.load(Acquire);
-            if let Some(channel) = self.channels.peek(&pin, channel)
-                && route.life.is(generation)
-            {
-                stats.messages += ahead(route.credit.count(), channel.received.count()) as usize;
-                stats.bytes += channel.bytes.count() as usize;
+            let Some(channel) = self.channels.peek(&pin, route.channel.load(Acquire)) else {
+                return;
+            };
+            // What was received had been accepted: in this order it is never more.
+            let received = channel.received.count();
+            let (accepted, bytes) = (route.credit.count(), channel.bytes.count());
+            if route.life.is(generation) {
+                stats.messages += ahead(accepted, received) as usize;
+                stats.bytes += bytes as usize;
             }
         });
         stats

@@ -2,7 +2,9 @@
 #![cfg(loom)]
 
 use flue_core::internals::{Credit, Share};
-use flue_core::{MailboxLimits, Permissions, SendError, Signal, TableError, TryRecvError};
+use flue_core::{
+    MailboxLimits, Permissions, SendError, Signal, StaticPostOffice, TableError, TryRecvError,
+};
 use loom_tests::{model, office, room, thread};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -203,5 +205,45 @@ model! {
         assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
         drop(mailbox.try_recv().expect("a message"));
         assert_eq!(send(), Ok(()), "the bytes were not given back");
+    }
+}
+
+model! {
+    /// Statistics beside a send and its receive: one message waits, or none.
+    fn statistics_race_receive() {
+        let office = office();
+        let group = office.create_group().unwrap();
+        let mut mailbox = group.create_mailbox_with(&group.create_table().unwrap(), room(2)).unwrap();
+        let other = thread::spawn_once(move || {
+            mailbox.capability(Permissions::SEND).send(b"", &[]).unwrap();
+            drop(mailbox.try_recv().unwrap());
+            mailbox
+        });
+        let messages = office.stats().messages;
+        drop(other.join().unwrap());
+        assert!(messages <= 1, "{messages} messages");
+    }
+}
+
+model! {
+    /// Statistics beside a close: what two lives of a route had is not mixed.
+    fn statistics_race_close_and_reuse() {
+        type One = StaticPostOffice<1, 2, 2, 1, 1, 1, 1, 1>;
+        let office: &'static One = Box::leak(Box::new(One::new()));
+        let office = office.office();
+        let group = office.create_group().unwrap();
+        let table = group.create_table().unwrap();
+        let mut limits = room(2);
+        limits.handles = 1;
+        let mut mailbox = group.create_mailbox_with(&table, limits).unwrap();
+        mailbox.capability(Permissions::SEND).send(b"", &[]).unwrap();
+        drop(mailbox.try_recv().unwrap());
+        let other = thread::spawn_once(move || {
+            drop(mailbox);
+            group.create_mailbox_with(&table, limits).unwrap()
+        });
+        let messages = office.stats().messages;
+        drop(other.join().unwrap());
+        assert!(messages <= 1, "{messages} messages");
     }
 }
