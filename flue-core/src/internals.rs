@@ -316,6 +316,9 @@ impl Credit {
     pub fn raise(&self, generation: u32, most: u32) -> bool {
         self.0.raise(generation, 1, |used| used < most).is_ok()
     }
+    pub fn raise_ahead(&self, generation: u32, most: u32, received: impl Fn() -> u32) -> bool {
+        self.0.raise_ahead(generation, most, received).is_ok()
+    }
     pub fn lower(&self, generation: u32) -> bool {
         self.0.lower(generation, 1)
     }

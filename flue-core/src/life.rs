@@ -96,7 +96,7 @@ impl Life {
             self.0.store(generation + 1, Release);
             return Ended::Now;
         }
-        match self.0.compare_exchange(generation, generation + 1, AcqRel, Acquire) {
+        match self.0.compare_exchange(generation, generation + 1, AcqRel, Relaxed) {
             Ok(_) => Ended::Now,
             Err(_) => Ended::Before,
         }
@@ -111,7 +111,7 @@ impl Life {
     /// As `is`, but a step: of it and `end` one is first. So either this says
     /// `false`, or who ends the life sees all that was before this.
     pub(crate) fn confirm(&self, generation: Generation) -> bool {
-        self.0.fetch_or(0, AcqRel) == generation
+        self.0.fetch_or(0, Release) == generation
     }
 
     /// The generation that is living now.
@@ -122,7 +122,7 @@ impl Life {
 
     /// Whether the slot has no lives left and must never be claimed again.
     pub(crate) fn is_spent(&self) -> bool {
-        self.0.load(Acquire) == SPENT
+        self.0.load(Relaxed) == SPENT
     }
 
     /// The count so far: the floor for whatever takes the slot's place.

@@ -102,7 +102,8 @@ impl Credit {
 
     /// Starts counting at 0 for `generation`. The caller holds the slot's claim.
     pub(crate) fn open(&self, generation: Generation) {
-        self.0.swap(VERSION.set(0, generation as usize), AcqRel); // A step, as late senders' are.
+        // A step, as late senders' are. Partner: `count`.
+        self.0.swap(VERSION.set(0, generation as usize), Release);
     }
 
     /// Raises the count by `by` if `fits` says so of the count before.
@@ -113,7 +114,7 @@ impl Credit {
         by: u32,
         fits: impl Fn(u32) -> bool,
     ) -> Result<(), NoCredit> {
-        let mut seen = self.0.load(Acquire);
+        let mut seen = self.0.load(Relaxed);
         loop {
             let stale = VERSION.get(seen) != generation as usize & VERSION.max();
             if stale && !twin::is(Twin::CreditUnversioned) {
@@ -128,22 +129,37 @@ impl Credit {
                 self.0.store(next, Release);
                 return Ok(());
             }
-            match self.0.compare_exchange_weak(seen, next, AcqRel, Acquire) {
+            match self.0.compare_exchange_weak(seen, next, Relaxed, Relaxed) {
                 Ok(_) => return Ok(()),
                 Err(now) => seen = now,
             }
         }
     }
 
+    /// Counts one more, if it is not `most` ahead of what `received` says.
+    pub(crate) fn raise_ahead(
+        &self,
+        generation: Generation,
+        most: u32,
+        received: impl Fn() -> u32,
+    ) -> Result<(), NoCredit> {
+        self.raise(generation, 1, |used| {
+            let waiting = ahead(used, received());
+            // More received than used? Some came and went since that was read: so the
+            // step fails, and it is read again.
+            waiting < most || (waiting > MOST_CREDIT && !twin::is(Twin::FullOfNothing))
+        })
+    }
+
     /// Lowers the count by `by`. `false`: it is another generation's.
     pub(crate) fn lower(&self, generation: Generation, by: u32) -> bool {
-        let mut seen = self.0.load(Acquire);
+        let mut seen = self.0.load(Relaxed);
         loop {
             if VERSION.get(seen) != generation as usize & VERSION.max() {
                 return false;
             }
             let next = COUNT.set(seen, COUNT.get(seen).wrapping_sub(by as usize));
-            match self.0.compare_exchange_weak(seen, next, AcqRel, Acquire) {
+            match self.0.compare_exchange_weak(seen, next, Relaxed, Relaxed) {
                 Ok(_) => return true,
                 Err(now) => seen = now,
             }
@@ -189,7 +205,8 @@ impl Share {
 
     /// Starts counting at 0 for `generation`. The caller holds the slot's claim.
     pub(crate) fn open(&self, generation: Generation) {
-        self.0.swap(VERSION.set(0, generation as usize), AcqRel); // A step, as late senders' are.
+        // A step, as late senders' are; released by the life that begins.
+        self.0.swap(VERSION.set(0, generation as usize), Relaxed);
     }
 
     fn step(
@@ -197,7 +214,7 @@ impl Share {
         generation: Generation,
         step: impl Fn(usize) -> Option<usize>,
     ) -> Result<usize, NoCredit> {
-        let mut seen = self.0.load(Acquire);
+        let mut seen = self.0.load(Relaxed);
         loop {
             let stale = VERSION.get(seen) != generation as usize & VERSION.max();
             if stale && !twin::is(Twin::ShareUnversioned) {
@@ -206,7 +223,7 @@ impl Share {
             let Some(next) = step(seen) else {
                 return Err(NoCredit::Used(HELD.get(seen) as u32));
             };
-            match self.0.compare_exchange_weak(seen, next, AcqRel, Acquire) {
+            match self.0.compare_exchange_weak(seen, next, AcqRel, Relaxed) {
                 Ok(_) => return Ok(seen),
                 Err(now) => seen = now,
             }
@@ -229,7 +246,7 @@ impl Share {
 
     /// Whether `by` more would be within `limit` now.
     pub(crate) fn has_room(&self, by: u32, limit: u32) -> bool {
-        HELD.get(self.0.load(Acquire)) + by as usize <= limit as usize
+        HELD.get(self.0.load(Relaxed)) + by as usize <= limit as usize
     }
 
     /// Lowers the count by `by`.
@@ -252,13 +269,13 @@ impl Share {
     /// before the end is seen, and by how much that changed if it did.
     pub(crate) fn close(&self, generation: Generation, settle: impl Fn(i64)) {
         let mut told = 0;
-        let mut seen = self.0.load(Acquire);
+        let mut seen = self.0.load(Relaxed);
         loop {
             let count = HELD.get(seen) as i64;
             settle(count - told);
             told = count;
             let closed = VERSION.set(0, generation as usize + 1);
-            match self.0.compare_exchange(seen, closed, AcqRel, Acquire) {
+            match self.0.compare_exchange(seen, closed, AcqRel, Relaxed) {
                 Ok(_) => return,
                 Err(now) => seen = now,
             }

@@ -35,6 +35,7 @@ twins! {
     // credit
     CreditInTwoSteps,
     CreditUnversioned,
+    FullOfNothing,
     ShareUnversioned,
     // life, group
     EndInTwoSteps,

@@ -5,6 +5,10 @@ use flue_core::internals::{Credit, Share};
 use flue_core::{
     MailboxLimits, Permissions, SendError, Signal, StaticPostOffice, TableError, TryRecvError,
 };
+use loom::sync::atomic::{
+    AtomicU32,
+    Ordering::{Acquire, Release},
+};
 use loom_tests::{model, office, room, thread};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -23,6 +27,26 @@ model! {
     }
     /// A count that is read and then written.
     twin fails_in_two_steps: CreditInTwoSteps says "more than there was room for";
+}
+
+model! {
+    /// Rule Q1, the word alone: what is never full is not said to be, though one comes and
+    /// goes between the looks at what was counted and what was received.
+    fn charge_races_charge_and_receive() {
+        let credit = Arc::new(Credit::open(1));
+        let received = Arc::new(AtomicU32::new(0));
+        let other = thread::spawn({
+            let (credit, received) = (credit.clone(), received.clone());
+            move || {
+                assert!(credit.raise_ahead(1, 2, || received.load(Acquire)), "full with one of two");
+                received.fetch_add(1, Release);
+            }
+        });
+        assert!(credit.raise_ahead(1, 2, || received.load(Acquire)), "full with one of two");
+        other.join().unwrap();
+        assert_eq!(credit.count(), 2);
+    }
+    twin fails_full_of_nothing: FullOfNothing says "full with one of two";
 }
 
 model! {

@@ -283,7 +283,7 @@ impl Entry {
                 return Some(Handle::new(index, generation));
             }
             // Success: the version did not change since, so key and generation are this life's.
-            if self.word.compare_exchange(seen.0, next.0, Release, Relaxed).is_ok() {
+            if self.word.compare_exchange(seen.0, next.0, Relaxed, Relaxed).is_ok() {
                 return Some(Handle::new(index, generation));
             }
         }
@@ -310,7 +310,7 @@ impl Entry {
             if full {
                 return Err(Refused::Overflow);
             }
-            match self.word.compare_exchange_weak(seen.0, seen.raised(By::Own).0, Release, Acquire)
+            match self.word.compare_exchange_weak(seen.0, seen.raised(By::Own).0, Relaxed, Acquire)
             {
                 Ok(_) => return Ok(()),
                 Err(now) => seen = Word(now),

@@ -27,7 +27,7 @@ use crate::office::Office;
 use crate::panics::Panics;
 use crate::payload::{INLINE_BYTES, Owned};
 use crate::reclaim::Pin;
-use crate::route::{NoCredit, Route, ahead, is_below};
+use crate::route::{NoCredit, Route, is_below};
 use crate::sync::atomic::{
     Ordering::{Acquire, Relaxed, SeqCst},
     fence,
@@ -271,8 +271,7 @@ impl Office {
         let pin = self.pin();
         let (_, channel) = self.channel_of(&pin, address).ok_or(SendError::Closed)?;
         let most = channel.limits().messages;
-        let fits = |used| ahead(used, channel.received.count()) < most;
-        match route.credit.raise(address.generation, 1, fits) {
+        match route.credit.raise_ahead(address.generation, most, || channel.received.count()) {
             Ok(()) => Ok(()),
             Err(NoCredit::Used(_)) => Err(self.full_or_closed(address, group)),
             Err(NoCredit::Stale) => Err(SendError::Closed),

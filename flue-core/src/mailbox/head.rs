@@ -201,15 +201,15 @@ impl Head {
     /// Falls asleep if nothing came since `marker`, which is then the caller's
     /// to free. Only the receiver calls this, after registering its waker.
     pub(crate) fn sleep(&self, seen: Word, marker: Element) -> bool {
-        // AcqRel: Ordering 2; acquires nothing new where it succeeds.
+        // Ordering 2; `seen` was acquired.
         (seen.newest() == marker || twin::is(Twin::SleepBlind))
-            && self.0.compare_exchange(seen.0, seen.asleep().0, AcqRel, Acquire).is_ok()
+            && self.0.compare_exchange(seen.0, seen.asleep().0, Release, Relaxed).is_ok()
     }
 
     /// Wakes up. Only the receiver calls this; what it returns is to be taken.
     pub(crate) fn rouse(&self) -> Word {
         let mut seen = self.look();
-        while let Err(now) = self.0.compare_exchange_weak(seen.0, seen.roused().0, AcqRel, Acquire)
+        while let Err(now) = self.0.compare_exchange_weak(seen.0, seen.roused().0, Acquire, Relaxed)
         {
             seen = Word(now);
         }
@@ -224,7 +224,7 @@ impl Head {
             let closed = seen.with(Element::NONE).roused();
             let closed =
                 if twin::is(Twin::CloseKeepsVersion) { closed } else { closed.next_version() };
-            match self.0.compare_exchange_weak(seen.0, closed.0, AcqRel, Acquire) {
+            match self.0.compare_exchange_weak(seen.0, closed.0, AcqRel, Relaxed) {
                 Ok(_) => return seen.newest(),
                 Err(now) => seen = Word(now),
             }

@@ -31,7 +31,7 @@ use crate::arena::{Claim, SLOTS};
 use crate::bits::Field;
 use crate::sync::atomic::{
     AtomicU32, AtomicUsize,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
+    Ordering::{Acquire, Relaxed, Release},
 };
 use crate::sync::const_fn;
 use crate::twin::{self, Twin};
@@ -60,7 +60,7 @@ impl Magazine {
     /// Takes a node, if there is one.
     #[inline(always)]
     pub(crate) fn take(&self) -> Option<u32> {
-        let mut seen = self.word.load(Acquire);
+        let mut seen = self.word.load(Relaxed);
         loop {
             let at_hand = AT_HAND.get(seen);
             if at_hand == 0 {
@@ -72,7 +72,7 @@ impl Magazine {
                 self.word.store(taken, Release);
                 return Some(node as u32);
             }
-            match self.word.compare_exchange_weak(seen, taken, AcqRel, Acquire) {
+            match self.word.compare_exchange_weak(seen, taken, Acquire, Relaxed) {
                 Ok(_) => return Some(node as u32), // Ordering 1.
                 Err(now) => seen = now,
             }
@@ -98,7 +98,7 @@ impl Magazine {
             }
             let kept = if same { AT_HAND.get(seen) } else { 0 };
             let full = SEGMENT.set(AT_HAND.set(0, kept | claim.mask()), claim.segment());
-            match self.word.compare_exchange_weak(seen, full, AcqRel, Relaxed) {
+            match self.word.compare_exchange_weak(seen, full, Release, Relaxed) {
                 Ok(_) => return true, // Ordering 1.
                 Err(now) => seen = now,
             }
