@@ -21,7 +21,7 @@
 
 use crate::sync::atomic::{
     AtomicU32,
-    Ordering::{AcqRel, Relaxed, Release},
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 use crate::sync::const_fn;
 
@@ -57,7 +57,8 @@ impl Refs {
     pub(crate) fn try_add(&self) -> bool {
         let mut seen = self.0.load(Relaxed);
         while seen != 0 {
-            match self.0.compare_exchange_weak(seen, seen.wrapping_add(1), AcqRel, Relaxed) {
+            // Partner: `open`.
+            match self.0.compare_exchange_weak(seen, seen.wrapping_add(1), Acquire, Relaxed) {
                 Ok(before) => {
                     self.stick(before);
                     return true;

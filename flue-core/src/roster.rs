@@ -60,7 +60,7 @@ mod some {
     use crate::reclaim::Pin;
     use crate::sync::atomic::{
         AtomicPtr, AtomicU32,
-        Ordering::{AcqRel, Acquire, Relaxed, Release},
+        Ordering::{Acquire, Relaxed, Release},
     };
     use crate::sync::const_fn;
     use core::ptr;
@@ -105,7 +105,7 @@ mod some {
             let members = self.made()?;
             let position = members.claim()?;
             // SAFETY: claimed just now.
-            unsafe { members.slot(position) }.0.store(index + 1, Release); // Partner: `each`.
+            unsafe { members.slot(position) }.0.store(index + 1, Release); // Partner: `walk`.
             Ok(position)
         }
 
@@ -113,7 +113,7 @@ mod some {
         pub(crate) fn remove(&self, position: Position) {
             if let Some(members) = self.members() {
                 // SAFETY: claimed by the `add` that returned it.
-                unsafe { members.slot(position) }.0.store(0, Release);
+                unsafe { members.slot(position) }.0.store(0, Relaxed); // Nobody is led anywhere by it.
                 members.give_back(position);
             }
         }
@@ -152,7 +152,7 @@ mod some {
             if !crate::reclaim::RECLAIMS || !self.members().is_some_and(Members::seal) {
                 return;
             }
-            let members = self.0.swap(ptr::null_mut(), AcqRel);
+            let members = self.0.swap(ptr::null_mut(), Relaxed); // Acquired to seal them.
             // SAFETY: sealed, so nobody is a member or can become one there: only
             // those pinned before still look. Made by `allocate` with this count.
             unsafe { crate::reclaim::retire(pin, members, 1) };

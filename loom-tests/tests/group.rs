@@ -1,7 +1,7 @@
 //! Models of groups and death: one dies once, and takes along what belongs to it.
 #![cfg(loom)]
 
-use flue_core::{CreateError, Permissions, SendError, TableError, TryRecvError};
+use flue_core::{CreateError, Permissions, RouteGroup, SendError, TableError, TryRecvError};
 use loom::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use loom_tests::{model, office, room, thread};
 use std::sync::Arc;
@@ -71,6 +71,27 @@ model! {
         assert_eq!((stats.groups, stats.routes), (0, 0), "left over");
     }
     twin fails_looking_at_the_route_alone: GroupUnchecked says "alive in a dead group";
+}
+
+model! {
+    /// Rule K2: a mailbox whose slots are the first of a segment is created while its group
+    /// dies: who finds it on the roster finds it made.
+    fn kill_races_create_in_a_new_segment() {
+        let office = office();
+        let table = office.create_table().unwrap();
+        let group = office.create_group().unwrap();
+        let create = |group: &RouteGroup| group.create_mailbox_with(&table, room(1));
+        let first: Vec<_> = (0..4).map(|_| create(&group).unwrap()).collect();
+        let killer = thread::spawn({
+            let group = group.clone();
+            move || group.kill()
+        });
+        let created = create(&group);
+        killer.join().unwrap();
+        assert!(created.is_ok_and(|mut mailbox| mailbox.try_recv().is_err()) || group.is_dead());
+        drop((first, group));
+        assert_eq!(office.stats().groups, 0, "left over");
+    }
 }
 
 model! {
