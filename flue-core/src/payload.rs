@@ -123,6 +123,14 @@ impl Payload {
         Self(Kind::Owned(owned))
     }
 
+    /// Bytes that a mailbox is charged for it: those that are not inline.
+    pub(crate) fn weight(&self) -> usize {
+        match &self.0 {
+            Kind::Inline(_) => 0,
+            Kind::Owned(owned) => owned.len(),
+        }
+    }
+
     pub(crate) fn into_kind(self) -> Kind {
         self.0
     }

@@ -75,9 +75,13 @@ twins! {
     Unpinned,
     // tables
     ShareUnasked,
+    ShareLeftCharged,
     // waiters
     WaitUnsaid,
     WakeKept,
+    WakeForAnother,
+    CallLeftToOne,
+    SilencedByAnother,
 }
 
 #[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]

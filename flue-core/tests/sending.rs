@@ -770,3 +770,21 @@ fn no_waiting_sender_is_forgotten() {
     });
     assert_empty(&mut receiver.mailbox);
 }
+
+/// Rules S3 and S6: a payload that travelled inline is charged no bytes, so it waits for room
+/// where no byte more may be waiting.
+#[test]
+fn an_inline_payload_waits_for_room() {
+    let office = PostOffice::new();
+    let mut process = process_with(&office, limits(1, 0, 0));
+    let to = process.mailbox.capability(Permissions::SEND);
+    to.send(b"inline", &[]).unwrap();
+    let Ok(Signal::Message(message)) = process.mailbox.try_recv() else { panic!("a message") };
+    let mut payload = Some(message.into_payload());
+    to.send(b"full now", &[]).unwrap();
+    let (mut cx, mut wait) = (Context::from_waker(Waker::noop()), SendWait::new());
+    assert_eq!(to.poll_send_payload(&mut cx, &mut wait, &mut payload, &[]), Poll::Pending);
+    assert_eq!(data(&mut process.mailbox), b"full now");
+    assert_eq!(to.poll_send_payload(&mut cx, &mut wait, &mut payload, &[]), Poll::Ready(Ok(())));
+    assert_eq!(data(&mut process.mailbox), b"inline");
+}

@@ -2,7 +2,7 @@
 #![cfg(loom)]
 
 use flue_core::internals::{Entry, Records};
-use flue_core::{Permissions, PostOffice, SendError, Signal, Table, TableError};
+use flue_core::{Limits, Permissions, PostOffice, SendError, Signal, Table, TableError};
 use loom_tests::{model, office, room, thread};
 use std::sync::Arc;
 
@@ -390,4 +390,29 @@ model! {
         let stats = office.stats();
         assert_eq!((stats.buffers, stats.tables, stats.routes), (0, 0, 0), "left over");
     }
+}
+
+model! {
+    /// Rules S2 and Q1: a mailbox closes while a capability is sent to it, and its table
+    /// stays: all of the table's own places are its own again.
+    fn attach_races_close_of_a_table_that_stays() {
+        let mut limits = Limits::default();
+        limits.handles_per_table = 1;
+        let office = PostOffice::with_limits(limits);
+        let (mailbox, own) = table(&office);
+        let (other, _table) = table(&office);
+        let to = mailbox.capability(Permissions::SEND);
+        let sender = thread::spawn({
+            let to = to.clone();
+            move || {
+                let sent = to.send(b"", &[&to]);
+                assert!(matches!(sent, Ok(()) | Err(SendError::Closed)), "{sent:?}");
+            }
+        });
+        mailbox.close();
+        sender.join().unwrap();
+        let inserted = own.insert(&other.capability(Permissions::SEND));
+        assert!(inserted.is_ok(), "a place is lost: {inserted:?}");
+    }
+    twin fails_left_charged: ShareLeftCharged says "a place is lost";
 }

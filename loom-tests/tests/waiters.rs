@@ -178,3 +178,115 @@ model! {
         assert!(got == [0, 1, 2] || got == [0, 2, 1], "{got:?}");
     }
 }
+
+type Few = flue_core::StaticPostOffice<2, 8, 6, 1, 1, 1, 1, 2>;
+type Two = flue_core::StaticPostOffice<2, 8, 8, 2, 1, 1, 1, 2>;
+
+fn narrow(waiters: u32) -> flue_core::MailboxLimits {
+    let mut limits = room(1);
+    limits.handles = 1;
+    limits.waiters = waiters;
+    limits
+}
+
+model! {
+    /// Rule R4: who passes a wake on in a mailbox that closes says nothing of the next one in
+    /// its channel.
+    fn passing_races_close_and_reuse() {
+        let office: &'static Few = Box::leak(Box::new(Few::new()));
+        let office = office.office();
+        let table = office.create_table().unwrap();
+        let group = office.create_group().unwrap();
+        let mut mailbox = group.create_mailbox_with(&table, narrow(1)).unwrap();
+        let to = mailbox.export(Permissions::SEND).unwrap();
+        table.send(to, &[0], &[]).unwrap();
+        let mut first = SendWait::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(table.poll_send(&mut cx, &mut first, to, &[9], &[]).is_pending());
+        assert_eq!(next(&mut mailbox), 0); // It is notified.
+        let other = thread::spawn_once({
+            let (table, group) = (table.clone(), group.clone());
+            move || {
+                mailbox.close();
+                let mut mailbox = group.create_mailbox_with(&table, narrow(1)).ok()?;
+                let to = mailbox.export(Permissions::SEND).unwrap();
+                table.send(to, &[1], &[]).unwrap();
+                let woken = Arc::new(Flag::default());
+                let waker = Waker::from(woken.clone());
+                let (mut cx, mut wait) = (Context::from_waker(&waker), SendWait::new());
+                let polled = table.poll_send(&mut cx, &mut wait, to, &[2], &[]);
+                if polled.is_ready() {
+                    return None;
+                }
+                assert_eq!(next(&mut mailbox), 1);
+                Some((mailbox, wait, woken))
+            }
+        });
+        drop(first); // Passes its wake on.
+        let made = other.join().unwrap();
+        let is_woken = |(_, _, woken): &(Mailbox, SendWait, Arc<Flag>)| woken.0.load(SeqCst);
+        assert!(made.as_ref().is_none_or(is_woken), "a lost wake");
+    }
+    twin fails_silenced: SilencedByAnother says "a lost wake";
+}
+
+model! {
+    /// Rules R4 and S6: the first in the line leaves it while it is woken, and its record
+    /// waits in another line: the wake is not for that.
+    fn wake_races_reuse_of_a_waiter() {
+        let office: &'static Two = Box::leak(Box::new(Two::new()));
+        let office = office.office();
+        let table = office.create_table().unwrap();
+        let group = office.create_group().unwrap();
+        let mut a = group.create_mailbox_with(&table, narrow(2)).unwrap();
+        let b = group.create_mailbox_with(&table, narrow(2)).unwrap();
+        let to_a = a.export(Permissions::SEND).unwrap();
+        let to_b = b.export(Permissions::SEND).unwrap();
+        table.send(to_a, &[0], &[]).unwrap();
+        table.send(to_b, &[0], &[]).unwrap();
+        let woken = Arc::new(Flag::default());
+        let waker = Waker::from(woken.clone());
+        let (mut first, mut second) = (SendWait::new(), SendWait::new());
+        let mut none = Context::from_waker(Waker::noop());
+        let mut cx = Context::from_waker(&waker);
+        assert!(table.poll_send(&mut none, &mut first, to_a, &[1], &[]).is_pending());
+        assert!(table.poll_send(&mut cx, &mut second, to_a, &[2], &[]).is_pending());
+        let other = thread::spawn_once({
+            let table = table.clone();
+            move || {
+                drop(first);
+                let (mut cx, mut third) = (Context::from_waker(Waker::noop()), SendWait::new());
+                let _ = table.poll_send(&mut cx, &mut third, to_b, &[3], &[]);
+                third
+            }
+        });
+        assert_eq!(next(&mut a), 0);
+        let third = other.join().unwrap();
+        assert!(woken.0.load(SeqCst), "a lost wake");
+        drop((second, third));
+    }
+    twin fails_for_another: WakeForAnother says "a lost wake";
+}
+
+model! {
+    /// Rule S4: who stops between the choice of a sender and the call of its waker keeps the
+    /// wake from nobody: who makes room next calls it.
+    fn pass_races_receive() {
+        let office = office();
+        let (mut mailbox, table, to) = full(&office);
+        let woken = Arc::new(Flag::default());
+        let waker = Waker::from(woken.clone());
+        let (mut none, mut cx) = (Context::from_waker(Waker::noop()), Context::from_waker(&waker));
+        let (mut first, mut second) = (SendWait::new(), SendWait::new());
+        assert!(table.poll_send(&mut none, &mut first, to, &[2], &[]).is_pending());
+        assert!(table.poll_send(&mut cx, &mut second, to, &[3], &[]).is_pending());
+        assert_eq!(next(&mut mailbox), 0); // The first is woken.
+        table.send(to, &[1], &[]).unwrap();
+        let other = thread::spawn_once(move || drop(first)); // Its wake is for the second.
+        assert_eq!(next(&mut mailbox), 1);
+        assert!(woken.0.load(SeqCst), "kept by who stopped");
+        other.join().unwrap();
+        drop(second);
+    }
+    twin fails_called_by_one: CallLeftToOne says "kept by who stopped";
+}

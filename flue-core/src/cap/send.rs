@@ -315,7 +315,7 @@ impl Table {
                 *wait = SendWait::new();
                 Poll::Ready(Err(error))
             }
-            Ok(checked) => poll_payload(&checked, cx, wait, length, payload),
+            Ok(checked) => poll_payload(&checked, cx, wait, payload),
         }
     }
 }
@@ -324,10 +324,10 @@ fn poll_payload(
     checked: &Checked<'_>,
     cx: &mut Context<'_>,
     wait: &mut SendWait,
-    length: usize,
     payload: &mut Option<Payload>,
 ) -> Poll<Result<(), SendError>> {
-    checked.poll(cx, wait, length, || {
+    let weight = payload.as_ref().map_or(0, Payload::weight);
+    checked.poll(cx, wait, weight, || {
         let mut refused = None;
         let taken = payload.take().unwrap_or(Payload::owned(Owned::Static(&[])));
         let sent = with_payload(taken, |letter| {
@@ -499,7 +499,7 @@ impl Capability {
                 *wait = SendWait::new();
                 Poll::Ready(Err(error))
             }
-            Ok(checked) => poll_payload(&checked, cx, wait, length, payload),
+            Ok(checked) => poll_payload(&checked, cx, wait, payload),
         }
     }
 }

@@ -103,6 +103,9 @@ impl TableSlot {
 
     /// Adds a mailbox's share to the capacity, if storage is not fixed below it.
     pub(crate) fn add_share(&self, handles: u32, most: u32) -> bool {
+        if handles == 0 {
+            return true;
+        }
         let own = self.limit.load(Relaxed);
         // What closed mailboxes left behind is the table's own: one that is above
         // its limit by that gets no more of it.
@@ -153,8 +156,8 @@ impl TableSlot {
         }
     }
 
-    pub(super) fn uncharge(&self) {
-        self.used.fetch_sub(1, Release); // Partner: `charge`.
+    pub(crate) fn uncharge(&self, count: u32) {
+        self.used.fetch_sub(count, Release); // Partner: `charge`.
     }
 }
 

@@ -207,7 +207,7 @@ impl<'t> View<'t> {
         if !self.slot().charge() {
             return Err(TableError::Full);
         }
-        self.claim().inspect_err(|_| self.slot().uncharge()).map_err(|refused| match refused {
+        self.claim().inspect_err(|_| self.slot().uncharge(1)).map_err(|refused| match refused {
             Exhausted::Limit => TableError::Full,
             Exhausted::Memory => TableError::OutOfMemory,
         })
@@ -229,7 +229,7 @@ impl<'t> View<'t> {
     /// The same, for one on the table's own account.
     pub(crate) fn give_back_own(self, index: u32) {
         self.vacate(index);
-        self.slot().uncharge();
+        self.slot().uncharge(1);
     }
 
     fn vacate(self, index: u32) {
@@ -252,7 +252,7 @@ impl<'t> View<'t> {
             None => route::Lowered::Stale,
         };
         if let route::Lowered::Stale = lowered {
-            self.slot().uncharge();
+            self.slot().uncharge(1);
         }
         matches!(lowered, route::Lowered::Awaited)
     }

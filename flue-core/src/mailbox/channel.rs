@@ -177,7 +177,8 @@ impl Received {
     }
 
     fn open(&self) {
-        self.0.store(0, Relaxed); // Released by the life that begins after.
+        // A step, as those of who comes late. Partner: `count`.
+        self.0.swap(0, Release);
     }
 
     /// Counts one more. Returns the count after it, and whether a sender waits.

@@ -26,6 +26,7 @@ use crate::office::Office;
 use crate::reclaim::Pin;
 use crate::route::{Lowered, NoCredit, Route};
 use crate::sync::atomic::Ordering::Acquire;
+use crate::twin::{self, Twin};
 
 /// What a message under way has reserved.
 pub(super) struct Parcel<'p> {
@@ -119,6 +120,7 @@ impl<'p> Parcel<'p> {
             self.bytes = bytes;
         }
         if handles > 0 {
+            self.enter_table()?; // First: who closes the mailbox leaves the share to its table.
             route.share.raise(generation, handles, limits.handles).map_err(full)?;
             self.handles = handles;
         }
@@ -138,7 +140,7 @@ impl<'p> Parcel<'p> {
         if attached.is_empty() {
             return Ok(Element::NONE);
         }
-        let table = self.enter_table()?;
+        let Some((_, table)) = self.table else { return Err(SendError::Closed.into()) };
         for references in attached.chunks(ATTACHMENTS) {
             let index = self.office.take_node(self.sender)?;
             // SAFETY: taken just now; Private until the message is committed.
@@ -165,16 +167,16 @@ impl<'p> Parcel<'p> {
     }
 
     /// Takes a reference to the receiver's table.
-    fn enter_table(&mut self) -> Result<&'p TableSlot, Undelivered> {
+    fn enter_table(&mut self) -> Result<(), SendError> {
         let channel = self.channel.ok_or(SendError::Closed)?;
         let number = channel.table.load(Acquire);
         let table = self.office.tables.peek(self.pin, number).filter(|table| table.acquire());
         let table = table.ok_or(SendError::Closed)?;
         self.table = Some((number, table));
         if !self.route.life.is(self.address.generation) {
-            return Err(SendError::Closed.into()); // Then it may be another mailbox's table.
+            return Err(SendError::Closed); // Then it may be another mailbox's table.
         }
-        Ok(table)
+        Ok(())
     }
 
     /// Gives the reference to the receiver's table back.
@@ -206,15 +208,18 @@ impl Drop for Parcel<'_> {
             self.more = unsafe { node.read(|content| content.next) };
             office.nodes.give_back(index);
         }
+        if self.handles > 0
+            && let Lowered::Stale = self.route.share.lower(generation, self.handles)
+            && !twin::is(Twin::ShareLeftCharged)
+            && let Some((_, table)) = self.table
+        {
+            table.uncharge(self.handles); // The mailbox closed, and left it to its table.
+        }
         self.leave_table();
         if self.bytes > 0
             && let Some(channel) = self.channel
         {
             channel.bytes.lower(self.life, self.bytes);
-        }
-        if self.handles > 0 {
-            let (Lowered::Stale | Lowered::Done | Lowered::Awaited) =
-                self.route.share.lower(generation, self.handles);
         }
         if self.has_room && self.route.credit.lower(generation, 1) {
             office.room_made(self.address);

@@ -283,16 +283,25 @@ impl Office {
         });
     }
 
-    /// The first in the line that is Waiting.
+    /// The first in the line that is Waiting, with its ticket. One that is Notified and was
+    /// not called, for who notified it may have stopped, is called.
     fn first_waiting<'p>(
         &'p self,
         pin: &'p Pin,
         route: Address,
         channel: &'p Channel,
-    ) -> Option<(u32, &'p Waiter)> {
+        panics: &mut Panics,
+    ) -> Option<(u32, u32, &'p Waiter)> {
         let mut first: Option<(u32, u32, &Waiter)> = None;
         self.visit_waiters(pin, channel, |record, waiter| {
-            if waiter.state.load(Acquire) == WAITING && waiter.route.load() == route {
+            let state = waiter.state.load(Acquire);
+            if waiter.route.load() != route {
+                return;
+            }
+            if state == NOTIFIED && !waiter.wake.is_notified() && !twin::is(Twin::CallLeftToOne) {
+                self.call(record, waiter, panics);
+            }
+            if state == WAITING {
                 let ticket = waiter.ticket.load(Relaxed); // Released with the state.
                 // Compared with each other, for some may have come since the walk began.
                 if first.is_none_or(|(oldest, ..)| (ticket.wrapping_sub(oldest) as i32) < 0) {
@@ -300,29 +309,36 @@ impl Office {
                 }
             }
         });
-        first.map(|(_, record, waiter)| (record, waiter))
+        first
     }
 
-    /// Wakes the first waiting sender of a route in whose mailbox there is room.
+    /// Wakes the first waiting sender of a route in whose mailbox there is room. For
+    /// anybody but the mailbox's owner.
     pub(crate) fn wake_sender(&self, route: Address, panics: &mut Panics) {
+        if twin::is(Twin::SilencedByAnother) {
+            return self.wake_sender_as_owner(route, panics);
+        }
         let pin = self.pin();
         let Some((_, channel)) = self.channel_of(&pin, route) else { return };
-        loop {
-            if let Some((record, waiter)) = self.first_waiting(&pin, route, channel) {
-                let step = waiter.state.compare_exchange(WAITING, NOTIFIED, AcqRel, Relaxed);
-                if step.is_ok() {
-                    self.call(record, waiter, panics);
-                    break;
-                }
-                continue; // It left, or another woke it: look again.
-            }
+        // A step: who says after it that it waits sees the room, who said so before is seen.
+        if channel.received.is_awaited() {
+            let _ = self.wake_first(&pin, route, channel, panics);
+        }
+    }
+
+    /// The same for the owner, who alone says that nobody waits: another's channel may be
+    /// the next mailbox's by now.
+    fn wake_sender_as_owner(&self, route: Address, panics: &mut Panics) {
+        let pin = self.pin();
+        let Some((_, channel)) = self.channel_of(&pin, route) else { return };
+        while !self.wake_first(&pin, route, channel, panics) {
             // None: say so, and look once more for one that came meanwhile.
             channel.received.await_nothing();
             let slot = self.route(route);
             if let Some(slot) = slot {
                 slot.share.await_it(route.generation, false);
             }
-            if self.first_waiting(&pin, route, channel).is_none() {
+            if self.first_waiting(&pin, route, channel, panics).is_none() {
                 break;
             }
             channel.received.await_room();
@@ -332,22 +348,39 @@ impl Office {
         }
     }
 
-    /// The same, at the end of an operation.
+    /// Wakes the first in the line. `false`: there is none.
+    fn wake_first(
+        &self,
+        pin: &Pin,
+        route: Address,
+        channel: &Channel,
+        panics: &mut Panics,
+    ) -> bool {
+        while let Some((ticket, record, waiter)) = self.first_waiting(pin, route, channel, panics) {
+            let step = waiter.state.compare_exchange(WAITING, NOTIFIED, AcqRel, Relaxed);
+            if step.is_err() {
+                continue; // It left, or another woke it: look again.
+            }
+            // It may have left, and its record be in another's line by now: look again, too.
+            let is_same = waiter.route.load() == route && waiter.ticket.load(Relaxed) == ticket;
+            self.call(record, waiter, panics);
+            if is_same || twin::is(Twin::WakeForAnother) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The same, at the end of the owner's operation.
     #[cold]
     #[inline(never)]
     pub(crate) fn wake_one_sender(&self, route: Address) {
-        Panics::after(|panics| self.wake_sender(route, panics));
+        Panics::after(|panics| self.wake_sender_as_owner(route, panics));
     }
 
     /// Room was made without a receive: wakes a sender if one waits.
     pub(crate) fn room_made(&self, route: Address) {
-        let pin = self.pin();
-        let awaited =
-            self.channel_of(&pin, route).is_some_and(|(_, channel)| channel.received.is_awaited());
-        drop(pin);
-        if awaited {
-            self.wake_one_sender(route);
-        }
+        Panics::after(|panics| self.wake_sender(route, panics));
     }
 
     /// Wakes every waiting sender of a route that is over.

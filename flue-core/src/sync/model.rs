@@ -65,6 +65,7 @@ macro_rules! stepped {
             steps: Steps,
         }
 
+        #[allow(dead_code, reason = "the same for every word")]
         impl $(<$t>)? $name $(<$t>)? {
             pub(crate) fn new(value: $value) -> Self {
                 Self { word: theirs::$name::new(value), steps: Steps::new() }
@@ -106,7 +107,7 @@ macro_rules! stepped {
             }
         }
 
-        #[allow(dead_code, reason = "the same for every width")]
+        #[allow(dead_code, reason = "the same for every word")]
         impl $(<$t>)? $name $(<$t>)? {
             $(pub(crate) fn $rmw(&self, value: $value, order: Ordering) -> $value {
                 let before = self.word.$rmw(value, order);
