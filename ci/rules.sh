@@ -65,7 +65,7 @@ list() {
 # A copy of the core alone, in which things may be broken.
 scratch() {
     mkdir -p "$1"
-    tar -C "$root" --exclude=target -cf - Cargo.toml flue-core | tar -C "$1" -xf -
+    tar -C "$root" --exclude=target -cf - Cargo.toml flue-core | tar -C "$1" -xmf -
     [ ! -e "$root/Cargo.lock" ] || cp "$root/Cargo.lock" "$1"
     sed -i -e 's/^members = .*/members = ["flue-core", "flue-core\/spec"]/' -e '/^default-members/d' -e '/^exclude/d' "$1/Cargo.toml"
 }

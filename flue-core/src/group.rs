@@ -107,7 +107,7 @@ impl Quota {
     pub(crate) fn charge(&self, limit: u32) -> bool {
         let mut used = self.0.load(Relaxed);
         while used < limit {
-            // Partner: `repay`, so that what it paid for is seen free.
+            // Partner: `repay`: what was given back before it is seen free.
             match self.0.compare_exchange_weak(used, used + 1, Acquire, Relaxed) {
                 Ok(_) => return true,
                 Err(now) => used = now,
