@@ -38,6 +38,7 @@ use crate::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use crate::sync::const_fn;
+use crate::twin::{self, Twin};
 use core::fmt;
 use core::ptr::NonNull;
 
@@ -227,12 +228,18 @@ impl RouteGroup {
         let index = office.groups.claim()?;
         // SAFETY: claimed just now, and groups' slots are never retired.
         let slot = unsafe { office.groups.slot(index) };
-        let generation = slot.life.next();
         for quota in [&slot.routes, &slot.tables, &slot.monitors, &slot.links] {
             quota.reset();
         }
-        slot.refs.open();
-        let _ = slot.life.begin();
+        // The life first: who acquires an earlier life's address must not find the
+        // references of this one beside the end of that.
+        if twin::is(Twin::OwnedBeforeBorn) {
+            slot.refs.open();
+        }
+        let generation = slot.life.begin();
+        if !twin::is(Twin::OwnedBeforeBorn) {
+            slot.refs.open();
+        }
         let address = Address { index, generation };
         Ok(Self { office: office.clone(), address, slot: NonNull::from(slot) })
     }

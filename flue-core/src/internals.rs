@@ -399,7 +399,7 @@ impl Entry {
     }
     /// Raises it if it holds capability `number`; its generation then.
     pub fn raise_key(&self, number: u32) -> Option<u32> {
-        let handle = self.0.raise_key(0, Key::of(reference(number)), By::Own)?;
+        let handle = self.0.raise_key(0, Key::of(reference(number)), By::Own, || true)?;
         Some(handle.generation())
     }
     /// The same, unless it is only staged.

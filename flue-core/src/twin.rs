@@ -39,6 +39,7 @@ twins! {
     ShareUnversioned,
     // life, group
     EndInTwoSteps,
+    OwnedBeforeBorn,
     LinkUnfenced,
     LinkUnchecked,
     LinkUnconfirmed,
@@ -64,6 +65,7 @@ twins! {
     EntryUnvalidated,
     RaiseInTwoSteps,
     StagedRemembered,
+    StagedFoundOnce,
     // arena, magazine
     ClaimUnacquired,
     GiveBackUnreleased,

@@ -788,3 +788,40 @@ fn an_inline_payload_waits_for_room() {
     assert_eq!(to.poll_send_payload(&mut cx, &mut wait, &mut payload, &[]), Poll::Ready(Ok(())));
     assert_eq!(data(&mut process.mailbox), b"inline");
 }
+
+/// Rule S6: who was woken for room that was not enough, and then gives up, was in the way of
+/// those behind, for whom it was.
+#[test]
+fn a_wait_that_was_woken_for_too_little_passes_it_on() {
+    let office = PostOffice::new();
+    let user = process(&office);
+    let mut receiver = process_with(&office, limits(10, 100, 2));
+    let other = process(&office);
+    let to = user.table.insert(&receiver.mailbox.capability(Permissions::SEND)).unwrap();
+    let more = user.table.insert(&other.mailbox.capability(Permissions::SEND)).unwrap();
+    // The share is used up by what the receiver took.
+    user.table.send(to, b"", &[to, more]).unwrap();
+    let taken: Vec<Handle> = match receiver.mailbox.try_recv() {
+        Ok(Signal::Message(mut message)) => message.take_handles().collect(),
+        other => panic!("{other:?}"),
+    };
+    let ((two, first), (one, second)) = (counting(), counting());
+    let (mut wait_two, mut wait_one) = (SendWait::new(), SendWait::new());
+    let poll = |waker: &Waker, wait: &mut SendWait, attach: &[Handle]| {
+        user.table.poll_send(&mut Context::from_waker(waker), wait, to, b"", attach)
+    };
+    assert!(poll(&first, &mut wait_two, &[to, more]).is_pending());
+    assert!(poll(&second, &mut wait_one, &[to]).is_pending());
+    // The receiver sleeps: nothing else will wake anybody.
+    let (_, sleeper) = counting();
+    assert!(receiver.mailbox.poll_ready(&mut Context::from_waker(&sleeper)).is_pending());
+    assert!(poll(&first, &mut wait_two, &[to, more]).is_pending(), "which looked once more");
+    assert!(poll(&second, &mut wait_one, &[to]).is_pending(), "so did this");
+    let before = (two.calls(), one.calls());
+    receiver.table.release(taken[0]).unwrap();
+    assert_eq!((two.calls(), one.calls()), (before.0 + 1, before.1), "the first in the line");
+    assert!(poll(&first, &mut wait_two, &[to, more]).is_pending(), "one place is not two");
+    drop(wait_two);
+    assert_eq!(one.calls(), before.1 + 1, "there is room for the next");
+    assert_eq!(poll(&second, &mut wait_one, &[to]), Poll::Ready(Ok(())));
+}

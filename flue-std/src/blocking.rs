@@ -154,7 +154,7 @@ pub trait MailboxExt: sealed::Mailbox {
 
 impl MailboxExt for Mailbox {
     fn recv(&mut self) -> Result<Signal<'_>, RecvError> {
-        if spin(|| self.is_ready().then_some(())).is_none() {
+        if spin(None, || self.is_ready().then_some(())).is_none() {
             wait(|cx| self.poll_ready(cx));
         }
         match self.try_recv() {
@@ -212,14 +212,20 @@ pub(crate) fn is_past(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|deadline| deadline <= Instant::now())
 }
 
-/// Looks for `event` for a moment, without registering anywhere.
-pub(crate) fn spin<T>(mut event: impl FnMut() -> Option<T>) -> Option<T> {
+/// Looks for `event` for a moment, without registering anywhere, and not beyond `deadline`:
+/// on a busy machine each core that is given away may be gone for milliseconds.
+pub(crate) fn spin<T>(
+    deadline: Option<Instant>,
+    mut event: impl FnMut() -> Option<T>,
+) -> Option<T> {
     for look in 0..PAUSES + YIELDS {
         if let Some(event) = event() {
             return Some(event);
         }
         if look < PAUSES {
             (0..1 << look).for_each(|_| hint::spin_loop());
+        } else if is_past(deadline) {
+            return None;
         } else {
             thread::yield_now();
         }
@@ -268,7 +274,8 @@ fn recv_until(
     deadline: Option<Instant>,
 ) -> Result<Signal<'_>, RecvTimeoutError> {
     let ready = |mailbox: &Mailbox| mailbox.is_ready().then_some(());
-    if ready(mailbox).is_none() && !is_past(deadline) && spin(|| ready(mailbox)).is_none() {
+    if ready(mailbox).is_none() && !is_past(deadline) && spin(deadline, || ready(mailbox)).is_none()
+    {
         wait_until(deadline, |cx| mailbox.poll_ready(cx));
     }
     mailbox.try_recv().map_err(|error| match error {
@@ -331,6 +338,17 @@ mod tests {
         let none: Option<()> = wait_until(Some(begin + patience), |_| Poll::Pending);
         assert_eq!(none, None);
         assert!(begin.elapsed() >= patience);
+    }
+
+    /// Who looks before it sleeps gives its core away no more when it is late.
+    #[test]
+    fn looking_ends_with_the_deadline() {
+        let mut looks = 0;
+        let none: Option<()> = spin(Some(Instant::now()), || {
+            looks += 1;
+            None
+        });
+        assert_eq!((none, looks), (None, PAUSES + 1));
     }
 
     /// A wait that panics leaves the thread able to wait.

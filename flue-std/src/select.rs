@@ -88,7 +88,7 @@ impl Selector {
     /// # Ok::<(), Box<dyn core::error::Error>>(())
     /// ```
     pub fn wait(&mut self, mailboxes: &mut [&mut Mailbox]) -> usize {
-        if let Some(index) = spin(|| self.look(mailboxes)) {
+        if let Some(index) = spin(None, || self.look(mailboxes)) {
             return index;
         }
         wait(|cx| self.poll(cx, mailboxes))
@@ -208,7 +208,7 @@ impl Selector {
         if ready.is_some() || is_past(deadline) {
             return ready;
         }
-        spin(|| self.look(mailboxes))
+        spin(deadline, || self.look(mailboxes))
             .or_else(|| wait_until(deadline, |cx| self.poll(cx, mailboxes)))
     }
 

@@ -226,3 +226,20 @@ model! {
         assert_eq!(groups[0].link(&groups[1]), Ok(()), "the charge was kept");
     }
 }
+
+model! {
+    /// Rule Q1: who repays the asker of a link that it has cut repays no other: a group that
+    /// has ended is not taken for the next in its slot, which is begun before it is owned.
+    fn repay_races_reuse_of_the_asker() {
+        let office = office();
+        let groups: [RouteGroup; 4] = std::array::from_fn(|_| office.create_group().unwrap());
+        let [a, b, x, _y] = groups; // A whole segment: the next one is in the slot of `a`.
+        a.link(&b).unwrap();
+        let other = thread::spawn_once(move || drop(b)); // Dissolves the link, and repays `a`.
+        drop(a);
+        let next = office.create_group().unwrap();
+        other.join().unwrap();
+        assert_eq!(next.link(&x), Ok(()), "repaid what it was never charged");
+    }
+    twin fails_owned_first: OwnedBeforeBorn says "repaid what it was never charged";
+}

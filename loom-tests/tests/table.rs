@@ -2,7 +2,7 @@
 #![cfg(loom)]
 
 use flue_core::internals::{Entry, Records};
-use flue_core::{Limits, Permissions, PostOffice, SendError, Signal, Table, TableError};
+use flue_core::{Handle, Limits, Permissions, PostOffice, SendError, Signal, Table, TableError};
 use loom_tests::{model, office, room, thread};
 use std::sync::Arc;
 
@@ -415,4 +415,57 @@ model! {
         assert!(inserted.is_ok(), "a place is lost: {inserted:?}");
     }
     twin fails_left_charged: ShareLeftCharged says "a place is lost";
+}
+
+model! {
+    /// Rules P3 and P4: a capability is inserted while the slot that it was found in is used
+    /// for it again. What is only staged there may be withdrawn: who found the earlier entry
+    /// listed does not take it for that one.
+    fn import_races_restaging() {
+        let office = office();
+        let (mailbox, table) = table(&office);
+        let capability = mailbox.capability(Permissions::SEND);
+        let first = table.insert(&capability).unwrap();
+        let other = thread::spawn({
+            let (table, capability) = (table.clone(), capability.clone());
+            move || {
+                table.release(first).unwrap();
+                table.insert(&capability).unwrap()
+            }
+        });
+        let mine = table.insert(&capability).unwrap();
+        let again = table.insert(&capability).unwrap();
+        assert_eq!(mine, again, "two handles");
+        assert_eq!(mine, other.join().unwrap(), "two handles");
+        assert!(table.contains(mine), "a lost entry");
+        assert_eq!(table.len(), 1, "a lost entry");
+    }
+    /// An insertion that raises what is staged where it found an entry before.
+    twin fails_found_once: StagedFoundOnce says "two handles";
+}
+
+model! {
+    /// Rules P3 and Q1: a handle that was guessed before it was given out is released while
+    /// it is. An entry that so ends leaves the index, and does not stay behind for the next
+    /// table in the same slot, which it would have owe a place.
+    fn forged_release_races_insert() {
+        let mut limits = Limits::default();
+        limits.handles_per_table = 1;
+        let office = PostOffice::with_limits(limits);
+        let (mailbox, _own) = table(&office);
+        let capability = mailbox.capability(Permissions::SEND);
+        let hostile = office.create_table().unwrap();
+        let first = hostile.insert(&capability).unwrap();
+        hostile.release(first).unwrap();
+        let forged = Handle::from_raw(first.to_raw() + (1 << u32::BITS)).unwrap();
+        let other = thread::spawn({
+            let hostile = hostile.clone();
+            move || hostile.release(forged)
+        });
+        let given = hostile.insert(&capability).unwrap();
+        let released = other.join().unwrap();
+        assert_eq!(given, forged);
+        assert_eq!(released.is_ok(), !hostile.contains(given));
+        assert_eq!(hostile.len(), usize::from(released.is_err()), "a lost entry");
+    }
 }

@@ -256,24 +256,40 @@ impl Entry {
     }
 
     /// Raises a count of the entry with `key`, if that is what still lives
-    /// here. Returns its handle. A count at its maximum sticks (rule P5).
-    pub(crate) fn raise_key(&self, index: u32, key: Key, by: By) -> Option<Handle> {
-        self.raise_if(index, key, by, true)
+    /// here. Returns its handle. A count at its maximum sticks (rule P5). What is only staged
+    /// is raised if `is_listed` says so after that was seen: else it may be withdrawn.
+    pub(crate) fn raise_key(
+        &self,
+        index: u32,
+        key: Key,
+        by: By,
+        is_listed: impl Fn() -> bool,
+    ) -> Option<Handle> {
+        self.raise_if(index, key, by, || twin::is(Twin::StagedFoundOnce) || is_listed())
     }
 
     /// The same, for who remembers that it was here, and has not just found it listed:
     /// what is only staged may be withdrawn.
     #[inline]
     pub(crate) fn raise_live(&self, index: u32, key: Key, by: By) -> Option<Handle> {
-        self.raise_if(index, key, by, twin::is(Twin::StagedRemembered))
+        self.raise_if(index, key, by, || twin::is(Twin::StagedRemembered))
     }
 
     #[cfg_attr(not(feature = "alloc"), inline(never))] // Once, where memory is scarce.
-    fn raise_if(&self, index: u32, key: Key, by: By, may_be_staged: bool) -> Option<Handle> {
+    fn raise_if(
+        &self,
+        index: u32,
+        key: Key,
+        by: By,
+        is_listed: impl Fn() -> bool,
+    ) -> Option<Handle> {
         loop {
             let seen = self.load();
-            let is_there = if may_be_staged { !seen.is_vacant() } else { seen.is_live() };
-            if !is_there || self.key() != Some(key) {
+            if seen.is_vacant() || self.key() != Some(key) {
+                return None;
+            }
+            // If it is found after `seen` it was this life that was, or the exchange fails.
+            if !seen.is_live() && !is_listed() {
                 return None;
             }
             let generation = self.generation.load(Acquire);
@@ -425,7 +441,7 @@ mod tests {
         }
         assert_eq!(entry.retain(handle.generation()), Err(Refused::Overflow));
         let key = Key::of(reference(Permissions::SEND));
-        assert_eq!(entry.raise_key(0, key, By::Own), Some(handle));
+        assert_eq!(entry.raise_key(0, key, By::Own, || true), Some(handle));
         for _ in 0..OWN.max() + 1 {
             assert_eq!(entry.lower(handle.generation(), By::Own), Some(Lowered::Kept));
         }

@@ -100,11 +100,25 @@ impl<'t> View<'t> {
         self.walk(panics, |family| {
             loop {
                 let index = self.slot().index.find(family, key)?;
-                if let Some(handle) = family.record(index)?.raise_key(index, key, by) {
+                if let Some(handle) = self.raise_listed(family, index, key, by) {
                     return Some(handle);
                 }
             }
         })
+    }
+
+    /// The handle of the entry that was found listed at `index`, with one more reference, if it
+    /// is there still. The slot may have been used for the key again since: what is staged
+    /// counts only if it is found once more.
+    fn raise_listed(
+        self,
+        family: &EntryFamily<'t>,
+        index: u32,
+        key: Key,
+        by: By,
+    ) -> Option<Handle> {
+        let is_listed = || self.slot().index.find(family, key) == Some(index);
+        family.record(index)?.raise_key(index, key, by, is_listed)
     }
 
     /// The same without a search, if the entry is still the one at `index`.
@@ -143,8 +157,7 @@ impl<'t> View<'t> {
                     (Ok(()), None) => continue, // Not so: what is listed was staged.
                     (Err(other), _) => other,
                 };
-                let raised = family.record(other).and_then(|entry| entry.raise_key(other, key, by));
-                if let Some(handle) = raised {
+                if let Some(handle) = self.raise_listed(family, other, key, by) {
                     if staged.is_some() {
                         entry.withdraw();
                         self.slot().live.fetch_sub(1, Relaxed);
@@ -287,15 +300,13 @@ impl<'t> View<'t> {
     /// The key of what must be settled, if the reference was the last one.
     #[inline(always)]
     fn lower_count(self, handle: Handle, by: By) -> Option<Option<Key>> {
-        let lowered = self.with_entry(handle, |entry| {
-            let key = entry.key(); // This life's, if the step succeeds.
-            (key, entry.lower(handle.generation(), by))
-        });
-        match lowered {
-            Some((Some(key), Some(Lowered::Last))) => Some(Some(key)),
-            Some((_, Some(_))) => Some(None),
-            _ => None,
-        }
+        self.with_entry(handle, |entry| {
+            // Of this very life: a handle may be guessed before it is given out, and the key
+            // that lay here then is another's.
+            let key = Key::of(entry.copy(handle.generation())?);
+            let lowered = entry.lower(handle.generation(), by)?;
+            Some((lowered == Lowered::Last).then_some(key))
+        })?
     }
 
     /// Sees to it that an entry that has died is no longer listed.

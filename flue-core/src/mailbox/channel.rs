@@ -75,7 +75,7 @@ impl Channel {
         self.waiters_limit.store(limits.waiters, Relaxed);
         self.table.store(table, Relaxed);
         self.received.open();
-        self.refs.store(1, Relaxed);
+        self.refs.store(1, Release); // Partner: `acquire`, by who comes late.
         let generation = self.life.begin(); // Releases all of the above.
         self.bytes.open(generation);
     }

@@ -368,7 +368,11 @@ impl Drop for Mailbox {
             office.wake_senders(&pin, self.address, self.channel(), &mut panics);
             office.wake_observers(&pin, self.address, self.channel(), Waking::Closer, &mut panics);
         }
-        panics.run(|| self.settle_lent()); // A guard that was forgotten; its payload is user code.
+        // A guard that was forgotten; its payload is user code. Again if a panic came in between:
+        // of the waker of who waits for another mailbox's room, which a handle of it was.
+        while self.has_lent {
+            panics.run(|| self.settle_lent());
+        }
         self.drain(taken, &mut panics);
         // What taken handles are charged to this mailbox is its table's now.
         let view = self.table.view();

@@ -12,7 +12,8 @@
 //! | Waiting  | anybody who made room: to Notified, and then owes a wake       |
 //! | Notified | its owner: to Waiting, having found no room; or away           |
 //!
-//! A Notified sender that goes away without having used its wake passes it on.
+//! A sender that goes away without having used a wake passes it on, also if it was woken
+//! for too little and waited again.
 //!
 //! # Ordering
 //! 1. A sender waits, says so in the word that counts receives (and, if it needs
@@ -97,6 +98,8 @@ struct InLine {
     record: u32,
     channel: u32,
     position: Option<u32>,
+    /// Whether it was woken for room that was not enough: others may have been in want of less.
+    was_woken: bool,
 }
 
 /// What a message needs of its mailbox at most.
@@ -168,7 +171,8 @@ impl SendWait {
         // SAFETY: ours from `join` to `leave`.
         let waiter = unsafe { office.waiters.slot(line.record) };
         waiter.wake.register(cx.waker());
-        waiter.state.store(WAITING, Release); // Ours: others step only what is Waiting.
+        // Ours: others step only what is Waiting.
+        line.was_woken |= waiter.state.swap(WAITING, AcqRel) == NOTIFIED;
         if !twin::is(Twin::WaitUnsaid) {
             channel.received.await_room(); // Ordering 1.
         }
@@ -200,7 +204,8 @@ impl SendWait {
         if waiter.wake.close(&mut panics) == Left::Vacant {
             office.waiters.give_back(line.record);
         }
-        if before == NOTIFIED && !used && !twin::is(Twin::WakeKept) {
+        let was_woken = before == NOTIFIED || line.was_woken;
+        if was_woken && !used && !twin::is(Twin::WakeKept) {
             office.wake_sender(line.route, &mut panics);
         }
         panics.resume();
@@ -249,7 +254,7 @@ impl InLine {
             let added = channel.waiters.add(record);
             Some(added.inspect_err(|_| office.waiters.give_back(record)).map_err(uncount)?)
         };
-        Ok(Self { office: office.clone(), route, record, channel: at, position })
+        Ok(Self { office: office.clone(), route, record, channel: at, position, was_woken: false })
     }
 }
 

@@ -276,3 +276,35 @@ fn a_slot_is_free_whatever_a_drop_does() {
     let all: Vec<_> = (0..3).map(|_| process_with(&office, limits(1, 0, 0))).collect();
     assert_eq!(office.stats().routes, all.len());
 }
+
+/// Rules R2 and O4: a mailbox is dropped with a guard that was forgotten, and the release of
+/// what that held wakes a sender to another mailbox, whose waker panics. The message goes too.
+#[test]
+fn a_forgotten_guard_whose_handle_wakes_another() {
+    let office = PostOffice::new();
+    let mut user = process_with(&office, limits(10, 1000, 1));
+    let mut second = user.group.create_mailbox_with(&user.table, limits(10, 1000, 1)).unwrap();
+    let other = process(&office);
+    let what = other.mailbox.capability(Permissions::SEND);
+    let (to, to_second) =
+        (user.mailbox.capability(Permissions::SEND), second.capability(Permissions::SEND));
+    // The entry is on the second mailbox's account, and a guard of the first one has it.
+    to_second.send(b"", &[&what]).unwrap();
+    let own = super::common::owned(&mut second).take_handles().next().unwrap();
+    let payload: Arc<[u8]> = vec![1; 100].into();
+    to.send_payload(payload.clone().into(), &[&what]).unwrap();
+    to.send(b"behind it", &[]).unwrap();
+    to.send(b"the marker", &[]).unwrap();
+    core::mem::forget(user.mailbox.try_recv().unwrap());
+    user.table.release(own).unwrap();
+    let waker = calling(|| panic!("on purpose"));
+    let mut wait = SendWait::new();
+    let mut cx = Context::from_waker(&waker);
+    assert!(to_second.poll_send(&mut cx, &mut wait, b"", &[&what]).is_pending());
+    let mailbox = user.mailbox;
+    assert!(panics(|| drop(mailbox)));
+    assert_eq!(Arc::strong_count(&payload), 1, "the payload leaked");
+    drop((wait, second, user.table, user.group));
+    drop(other);
+    assert_eq!(office.stats().buffers, 0, "a buffer leaked");
+}
