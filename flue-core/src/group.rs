@@ -350,7 +350,8 @@ impl RouteGroup {
     ///
     /// When the call that decided the death returns, every monitor of the
     /// routes has had its down queued, and the linked groups are dead too
-    /// (rule K3). Killing a dead group does nothing. See [`RouteGroup`] for an example.
+    /// (rule K3); but what another kill or close has begun to take apart is completed by that one.
+    /// Killing a dead group does nothing. See [`RouteGroup`] for an example.
     ///
     /// # Cost
     /// Linear in the routes, monitors, waiting senders and links of what dies; no
