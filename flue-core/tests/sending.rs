@@ -825,3 +825,41 @@ fn a_wait_that_was_woken_for_too_little_passes_it_on() {
     assert_eq!(one.calls(), before.1 + 1, "there is room for the next");
     assert_eq!(poll(&second, &mut wait_one, &[to]), Poll::Ready(Ok(())));
 }
+
+/// Rules S2 and S6: who hoards is refused capabilities, not data. A sender whose capabilities
+/// find no room is first in the line, and is woken, and waits again: those behind it, who
+/// send data for which there is room, are woken too.
+#[test]
+fn a_wait_for_capabilities_does_not_keep_data_waiting() {
+    let office = PostOffice::new();
+    let mut receiver = process_with(&office, limits(1, 100, 1));
+    let to = receiver.mailbox.capability(Permissions::SEND);
+    to.send(b"", &[&to]).unwrap();
+    let _hoarded: Vec<Handle> = owned(&mut receiver.mailbox).take_handles().collect();
+    let ((hostile, first), (honest, second)) = (counting(), counting());
+    let (mut wait_first, mut wait_second) = (SendWait::new(), SendWait::new());
+    let mut greedy = || {
+        let mut cx = Context::from_waker(&first);
+        assert!(to.poll_send(&mut cx, &mut wait_first, b"", &[&to]).is_pending());
+    };
+    greedy();
+    for _ in 0..3 {
+        to.send(b"fills it", &[]).unwrap();
+        let mut cx = Context::from_waker(&second);
+        assert!(to.poll_send(&mut cx, &mut wait_second, b"data", &[]).is_pending());
+        let before = (hostile.calls(), honest.calls());
+        assert_eq!(data(&mut receiver.mailbox), b"fills it");
+        assert_eq!(hostile.calls(), before.0 + 1, "it is the first in the line");
+        greedy(); // Runs at once, every time.
+        assert_empty(&mut receiver.mailbox);
+        greedy();
+        let (_, sleeper) = counting();
+        assert!(receiver.mailbox.poll_ready(&mut Context::from_waker(&sleeper)).is_pending());
+        greedy();
+        assert!(honest.calls() > before.1, "there is room, all sleep, and nobody says so");
+        let mut cx = Context::from_waker(&second);
+        assert!(to.poll_send(&mut cx, &mut wait_second, b"data", &[]).is_ready());
+        assert_eq!(data(&mut receiver.mailbox), b"data");
+        greedy();
+    }
+}

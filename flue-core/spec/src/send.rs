@@ -33,10 +33,17 @@ impl Spec {
             .filter(|&to| result == Err(SendError::Full) && self.may_wait(wait, to, message));
         self.leave_lines(wait, waits_at, result.is_ok());
         let Some(mailbox) = waits_at else { return Poll::Ready(result) };
+        let wants_more = !message.attach.is_empty() || self.charge(message) > 0;
         let place = Place { wait, woken: false, attaches: !message.attach.is_empty() };
         let line = &mut self.mailboxes[mailbox].line;
-        match line.iter_mut().find(|other| other.wait == wait) {
-            Some(own) => *own = place, // In front of all who were not woken.
+        match line.iter().position(|other| other.wait == wait) {
+            Some(at) => {
+                // In front of all who were not woken; but they may want less.
+                let was_woken = mem::replace(&mut line[at], place).woken;
+                if was_woken && wants_more {
+                    self.wake_one_sender_from(mailbox, at + 1);
+                }
+            }
             None => line.push(place),
         }
         Poll::Pending
@@ -116,7 +123,12 @@ impl Spec {
 
     /// Room came up: the first in line that was not woken yet is (rule S6).
     pub(crate) fn wake_one_sender(&mut self, mailbox: Mailbox) {
-        if let Some(place) = self.mailboxes[mailbox].line.iter_mut().find(|place| !place.woken) {
+        self.wake_one_sender_from(mailbox, 0);
+    }
+
+    fn wake_one_sender_from(&mut self, mailbox: Mailbox, at: usize) {
+        let mut line = self.mailboxes[mailbox].line.iter_mut().skip(at);
+        if let Some(place) = line.find(|place| !place.woken) {
             place.woken = true;
             self.wakes.push(Wake::Sender(place.wait));
         }

@@ -132,6 +132,7 @@ impl SendWait {
         for last in [false, true] {
             match attempt() {
                 Err(Undelivered { error: SendError::Full, exhausted: false }) if last => {
+                    self.pass_by(needs);
                     return Poll::Pending;
                 }
                 Err(Undelivered { error: SendError::Full, exhausted: false }) => {
@@ -183,6 +184,20 @@ impl SendWait {
         }
         fence(SeqCst); // Partner: who ends the route or the group, before it walks the line.
         Ok(())
+    }
+
+    /// Was woken and waits again: if it wants more than a message's room, what was made may
+    /// do for those behind, who are woken as if this one was not there.
+    fn pass_by(&mut self, needs: Needs) {
+        let Some(line) = &mut self.0 else { return };
+        if !line.was_woken || (needs.bytes == 0 && needs.handles == 0) {
+            return;
+        }
+        line.was_woken = false;
+        let office: &Office = &line.office;
+        // SAFETY: ours from `join` to `leave`.
+        let ticket = unsafe { office.waiters.slot(line.record) }.ticket.load(Relaxed);
+        Panics::after(|panics| office.wake_sender_behind(line.route, Some(ticket), panics));
     }
 
     /// Leaves the line. A wake that was got and not used is passed on.
@@ -295,6 +310,7 @@ impl Office {
         pin: &'p Pin,
         route: Address,
         channel: &'p Channel,
+        behind: Option<u32>,
         panics: &mut Panics,
     ) -> Option<(u32, u32, &'p Waiter)> {
         let mut first: Option<(u32, u32, &Waiter)> = None;
@@ -308,6 +324,9 @@ impl Office {
             }
             if state == WAITING {
                 let ticket = waiter.ticket.load(Relaxed); // Released with the state.
+                if behind.is_some_and(|last| (ticket.wrapping_sub(last) as i32) <= 0) {
+                    return;
+                }
                 // Compared with each other, for some may have come since the walk began.
                 if first.is_none_or(|(oldest, ..)| (ticket.wrapping_sub(oldest) as i32) < 0) {
                     first = Some((ticket, record, waiter));
@@ -323,11 +342,16 @@ impl Office {
         if twin::is(Twin::SilencedByAnother) {
             return self.wake_sender_as_owner(route, panics);
         }
+        self.wake_sender_behind(route, None, panics);
+    }
+
+    /// The same for those whose tickets come after one.
+    fn wake_sender_behind(&self, route: Address, behind: Option<u32>, panics: &mut Panics) {
         let pin = self.pin();
         let Some((_, channel)) = self.channel_of(&pin, route) else { return };
         // A step: who says after it that it waits sees the room, who said so before is seen.
         if channel.received.is_awaited() {
-            let _ = self.wake_first(&pin, route, channel, panics);
+            let _ = self.wake_first(&pin, route, channel, behind, panics);
         }
     }
 
@@ -336,14 +360,14 @@ impl Office {
     fn wake_sender_as_owner(&self, route: Address, panics: &mut Panics) {
         let pin = self.pin();
         let Some((_, channel)) = self.channel_of(&pin, route) else { return };
-        while !self.wake_first(&pin, route, channel, panics) {
+        while !self.wake_first(&pin, route, channel, None, panics) {
             // None: say so, and look once more for one that came meanwhile.
             channel.received.await_nothing();
             let slot = self.route(route);
             if let Some(slot) = slot {
                 slot.share.await_it(route.generation, false);
             }
-            if self.first_waiting(&pin, route, channel, panics).is_none() {
+            if self.first_waiting(&pin, route, channel, None, panics).is_none() {
                 break;
             }
             channel.received.await_room();
@@ -359,9 +383,12 @@ impl Office {
         pin: &Pin,
         route: Address,
         channel: &Channel,
+        behind: Option<u32>,
         panics: &mut Panics,
     ) -> bool {
-        while let Some((ticket, record, waiter)) = self.first_waiting(pin, route, channel, panics) {
+        while let Some((ticket, record, waiter)) =
+            self.first_waiting(pin, route, channel, behind, panics)
+        {
             let step = waiter.state.compare_exchange(WAITING, NOTIFIED, AcqRel, Relaxed);
             if step.is_err() {
                 continue; // It left, or another woke it: look again.
