@@ -7,25 +7,33 @@
 use std::ptr::null_mut;
 use std::sync::atomic::{
     AtomicU32,
-    Ordering::{AcqRel, Acquire, SeqCst},
+    Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
 };
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 struct Start<'f> {
     body: &'f (dyn Fn(usize) + Sync),
     number: usize,
+    /// How many have begun, and how many there are.
+    begun: &'f AtomicU32,
+    count: usize,
 }
 
 extern "C" fn begin(start: *mut libc::c_void) -> *mut libc::c_void {
     // SAFETY: `run` keeps it until this thread has been joined.
     let start = unsafe { &*start.cast::<Start<'_>>() };
+    // All begin together: on a busy machine one would be done before the last is there.
+    // Relaxed, so that this orders nothing for those who look for races.
+    start.begun.fetch_add(1, Relaxed);
+    until(|| start.begun.load(Relaxed) as usize == start.count);
     (start.body)(start.number);
     null_mut()
 }
 
 /// Runs `body` on so many threads at once, each with its number, and waits for all.
 pub fn run(count: usize, body: &(dyn Fn(usize) + Sync)) {
-    let starts: Vec<_> = (0..count).map(|number| Start { body, number }).collect();
+    let begun = &AtomicU32::new(0);
+    let starts: Vec<_> = (0..count).map(|number| Start { body, number, begun, count }).collect();
     let threads = starts.iter().map(|start| {
         let mut thread = 0;
         let start = (&raw const *start).cast_mut().cast();

@@ -3,7 +3,7 @@
 use super::{Run, Scenario, scenario};
 use crate::mail::{Fifo, Mail};
 use crate::office::{Process, limits};
-use crate::threads::{self, give_way};
+use crate::threads::{self, give_way, until};
 use flue_core::{Handle, Permissions, SendError, Signal, TryRecvError};
 use std::sync::atomic::{
     AtomicBool, AtomicU64,
@@ -57,6 +57,10 @@ fn stale(run: &Run, capacity: u32) -> u64 {
                 let to = table.insert(&mailbox.capability(Permissions::SEND)).expect("room");
                 life.handle.store(to.to_raw(), Release);
                 current.store(number as u64, Release);
+                if number == 0 {
+                    // Somebody is at work, before the lives pass.
+                    until(|| life.accepted.iter().any(|count| count.load(Relaxed) > 0));
+                }
                 let mut fifo = Fifo::new(SENDERS);
                 for _ in 0..dice.roll(24) {
                     match mailbox.try_recv() {
