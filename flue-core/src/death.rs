@@ -11,7 +11,13 @@
 //! ```
 //!
 //! Downs of a group are queued before the groups that it takes along die, so an
-//! observer of both sees them in that order (rule K8).
+//! observer of both sees them in that order (rule K8). Who links with a group that is dying
+//! kills its own at once (rule L2), and leaves what follows from that to the other's killer,
+//! as if the link had been there before: its *heirs* are on the killer's list next. A killer
+//! that is past that has queued the downs.
+//!
+//! A group that another call has killed is that call's to walk, with all that it alone
+//! reaches (rule K3).
 //!
 //! # Progress
 //! Lock-free. A killer that stops for ever leaves undone what it had not
@@ -20,6 +26,7 @@
 
 use crate::cap::granted::{Granted, Kill as MayKill};
 use crate::error::TableError;
+use crate::group::Group;
 use crate::life::{Address, Ended};
 use crate::mailbox::channel::Channel;
 use crate::monitor::{DownReason, Firer, Waking};
@@ -30,9 +37,11 @@ use crate::roster::Roster;
 use crate::route::Route;
 use crate::sync::MODEL;
 use crate::sync::atomic::{
-    Ordering::{Acquire, Relaxed, SeqCst},
+    AtomicU32,
+    Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
     fence,
 };
+use crate::sync::const_fn;
 use crate::twin::{self, Twin};
 
 /// The groups of one cascade: a list through their slots, in the order of
@@ -57,8 +66,48 @@ type Late<'p> = heapless::Vec<Open<'p>, LATE>;
 /// None in the models of narrow words, so that models see both ways.
 const LATE: usize = if MODEL && cfg!(flue_word = "32") { 0 } else { 8 };
 
-/// Ends the list; no slot's index.
+/// Ends a list; no slot's index.
 const NONE: u32 = u32::MAX;
+
+/// The groups that a dead one takes along though they were not linked with it: a list through
+/// their slots, which its killer takes once. Nobody is taken off it else.
+pub(crate) struct Heirs(AtomicU32);
+
+/// Its killer has taken the list: who comes now walks by itself.
+const TAKEN: u32 = NONE - 1;
+
+impl Heirs {
+    const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self(AtomicU32::new(NONE))
+        }
+    }
+
+    /// None so far. For the claimant of the slot.
+    pub(crate) fn reset(&self) {
+        self.0.store(NONE, Relaxed); // Released by the life that begins.
+    }
+
+    /// Adds a group that the caller has killed, with its reference. `false`: too late.
+    fn add(&self, index: u32, heir: &Group) -> bool {
+        // Acquire: if it is too late, the downs that were queued before.
+        let mut first = self.0.load(Acquire);
+        while first != TAKEN {
+            heir.next_dead.store(first, Relaxed);
+            // Release: for `take`, what was just stored.
+            match self.0.compare_exchange_weak(first, index, Release, Acquire) {
+                Ok(_) => return true,
+                Err(now) => first = now,
+            }
+        }
+        false
+    }
+
+    /// Takes the list, and closes it.
+    fn take(&self) -> u32 {
+        self.0.swap(TAKEN, AcqRel) // Partner: `add`.
+    }
+}
 
 impl<'o> Dying<'o> {
     fn new(office: &'o Office) -> Self {
@@ -67,18 +116,34 @@ impl<'o> Dying<'o> {
 
     /// Kills `group`, and if this call's step decided it, lists it.
     fn kill(&mut self, address: Address) {
-        let Some(group) = self.office.acquire(address) else { return };
-        if group.life.end(address.generation) != Ended::Now {
-            return self.office.release(address.index);
+        if self.office.end_group(address).is_some() {
+            self.list(address.index);
         }
-        group.next_dead.store(NONE, Relaxed); // Ours: whose step it was.
+    }
+
+    /// Lists a dead group, to which the list has a reference.
+    fn list(&mut self, index: u32) {
+        // SAFETY: listed, so we have a reference to it; its walk is ours.
+        let group = |index| unsafe { self.office.groups.slot(index) };
+        group(index).next_dead.store(NONE, Relaxed);
         if self.last == NONE {
-            self.first = address.index;
+            self.first = index;
         } else {
-            // SAFETY: listed, so we have a reference to it.
-            unsafe { self.office.groups.slot(self.last) }.next_dead.store(address.index, Relaxed);
+            group(self.last).next_dead.store(index, Relaxed);
         }
-        self.last = address.index;
+        self.last = index;
+    }
+
+    /// Lists the heirs of a listed group, of which the downs are queued.
+    fn list_heirs(&mut self, of: Address) {
+        let Some(group) = self.office.group(of) else { return };
+        let mut heir = group.heirs.take();
+        while heir != NONE {
+            // SAFETY: an heir, with a reference, which is the list's now.
+            let next = unsafe { self.office.groups.slot(heir) }.next_dead.load(Relaxed);
+            self.list(heir);
+            heir = next;
+        }
     }
 
     /// The address that the listed group at `index` had, and the next one's index.
@@ -91,11 +156,39 @@ impl<'o> Dying<'o> {
 }
 
 impl Office {
+    /// Ends a group's life, if it lives: then the caller has a reference to it, and owes
+    /// what follows.
+    fn end_group(&self, address: Address) -> Option<&Group> {
+        let group = self.acquire(address)?;
+        if group.life.end(address.generation) != Ended::Now {
+            self.release(address.index);
+            return None;
+        }
+        Some(group)
+    }
+
     /// Kills the group and every one that links pass its death on to.
     pub(crate) fn kill(&self, group: Address) {
         let mut dying = Dying::new(self);
-        let (mut panics, mut is_awaited) = (Panics::new(), false);
         dying.kill(group);
+        self.walk(dying);
+    }
+
+    /// Kills a group that is to be linked with a dead one, to which the caller has a
+    /// reference.
+    pub(crate) fn kill_with(&self, group: Address, dead: &Group) {
+        let Some(heir) = self.end_group(group) else { return };
+        if !twin::is(Twin::HeirWalked) && dead.heirs.add(group.index, heir) {
+            return;
+        }
+        let mut dying = Dying::new(self);
+        dying.list(group.index);
+        self.walk(dying);
+    }
+
+    /// Does what follows from the deaths of the groups that are listed.
+    fn walk(&self, mut dying: Dying<'_>) {
+        let (mut panics, mut is_awaited) = (Panics::new(), false);
         {
             let pin = self.pin();
             let mut late = Late::new();
@@ -114,8 +207,12 @@ impl Office {
                     }
                 });
                 self.cut_links(&pin, group, |other| dying.kill(other));
+                dying.list_heirs(group);
                 at = dying.at(at).1;
             }
+            // What was not found any more somebody else has seen to. Partner: who gives a place
+            // in a roster back, having done so.
+            fence(Acquire);
             for &open in &late {
                 self.wake_late(&pin, open, &mut panics);
             }

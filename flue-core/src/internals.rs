@@ -13,7 +13,7 @@ use crate::cap::entry::{By, Key, Lowered};
 use crate::cap::permissions::Permissions;
 use crate::index::{Family, LinkCell};
 use crate::life::{Address, Ended};
-use crate::mailbox::head::Element;
+use crate::mailbox::head::{Element, Queued};
 use crate::mailbox::wake::Left;
 use crate::panics::Panics;
 use crate::reclaim::{Participants, Pin};
@@ -271,7 +271,7 @@ impl Head {
         self.0.push_message(seen.0, Element::message(index)).is_some()
     }
     pub fn push_down(&self, seen: Seen, index: u32) -> bool {
-        self.0.push_down(seen.0, Element::down(index)).is_some()
+        self.0.push_down(seen.0, Element::down(Queued { record: index, again: false })).is_some()
     }
     /// Whether it sleeps now, having nothing but `marker`.
     pub fn sleep(&self, seen: Seen, marker: Option<u32>) -> bool {
@@ -350,8 +350,9 @@ impl Share {
     pub fn await_it(&self, generation: u32) {
         self.0.await_it(generation, true);
     }
-    pub fn close(&self, generation: u32, settle: impl Fn(i64)) {
-        self.0.close(generation, settle);
+    /// Returns what was used.
+    pub fn close(&self, generation: u32) -> u32 {
+        self.0.close(generation)
     }
 }
 

@@ -14,7 +14,8 @@
 //! # Ordering
 //! 1. `begin` releases and `is` acquires: who finds a generation living sees
 //!    what its creator wrote before.
-//! 2. `end` releases and acquires: who sees the end sees what was before it.
+//! 2. `end` releases, and acquires whatever it finds: who sees the end, for having come too
+//!    late too, sees what was before it.
 //!
 //! # Progress
 //! Wait-free: every step is one atomic operation.
@@ -96,7 +97,7 @@ impl Life {
             self.0.store(generation + 1, Release);
             return Ended::Now;
         }
-        match self.0.compare_exchange(generation, generation + 1, AcqRel, Relaxed) {
+        match self.0.compare_exchange(generation, generation + 1, AcqRel, Acquire) {
             Ok(_) => Ended::Now,
             Err(_) => Ended::Before,
         }

@@ -260,14 +260,18 @@ impl Office {
         result
     }
 
-    /// If one of the two is dead, kills the other and says so.
+    /// If one of the two is dead, kills the other and says so. The caller has references to
+    /// both.
     fn share_fate(&self, a: Address, b: Address) -> bool {
-        let (a_lives, b_lives) = (self.is_living(a), self.is_living(b));
-        if a_lives && b_lives {
-            return false;
+        for (one, other) in [(a, b), (b, a)] {
+            if let Some(group) = self.group(one)
+                && !group.life.is(one.generation)
+            {
+                self.kill_with(other, group);
+                return true;
+            }
         }
-        self.kill(if a_lives { a } else { b });
-        true
+        false
     }
 
     fn link_acquired(

@@ -113,7 +113,8 @@ mod some {
         pub(crate) fn remove(&self, position: Position) {
             if let Some(members) = self.members() {
                 // SAFETY: claimed by the `add` that returned it.
-                unsafe { members.slot(position) }.0.store(0, Relaxed); // Nobody is led anywhere by it.
+                // Release: a walk that passes it over sees what was done for it. Partner: `walk`.
+                unsafe { members.slot(position) }.0.store(0, Release);
                 members.give_back(position);
             }
         }

@@ -265,21 +265,10 @@ impl Share {
         let _ = self.step(generation, |seen| Some(WAITING.set(seen, usize::from(waiting))));
     }
 
-    /// Ends the generation's count; `settle` is told what it has to take over
-    /// before the end is seen, and by how much that changed if it did.
-    pub(crate) fn close(&self, generation: Generation, settle: impl Fn(i64)) {
-        let mut told = 0;
-        let mut seen = self.0.load(Relaxed);
-        loop {
-            let count = HELD.get(seen) as i64;
-            settle(count - told);
-            told = count;
-            let closed = VERSION.set(0, generation as usize + 1);
-            match self.0.compare_exchange(seen, closed, AcqRel, Relaxed) {
-                Ok(_) => return,
-                Err(now) => seen = now,
-            }
-        }
+    /// Ends the generation's count, and returns what it was: its table's from now on.
+    pub(crate) fn close(&self, generation: Generation) -> u32 {
+        let closed = VERSION.set(0, generation as usize + 1);
+        HELD.get(self.0.swap(closed, AcqRel)) as u32
     }
 }
 

@@ -45,6 +45,7 @@ twins! {
     LinkUnconfirmed,
     ListedFirst,
     KillUnfenced,
+    HeirWalked,
     // monitor
     MonitorUnfenced,
     MonitorUnchecked,
@@ -52,6 +53,8 @@ twins! {
     KilledRouteUnchecked,
     KilledRouteUnfenced,
     CloserKeepsHold,
+    FiredOnce,
+    ClosedUntold,
     CloseUnfenced,
     // wake
     BusyDespiteCallers,
@@ -78,6 +81,7 @@ twins! {
     // tables
     ShareUnasked,
     ShareLeftCharged,
+    BelowZeroIsMuch,
     // waiters
     WaitUnsaid,
     WakeKept,

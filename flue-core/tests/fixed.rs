@@ -229,6 +229,40 @@ fn waiting_works() {
     }
 }
 
+/// Rules S6 and Q1: who waited for room in a mailbox that is closed, and does nothing
+/// about it, costs nobody a mailbox.
+#[test]
+fn a_wait_for_a_closed_mailbox_costs_no_other() {
+    static OFFICE: StaticPostOffice<2, 8, 4, 1, 2, 1, 1, 1> = StaticPostOffice::new();
+    let office = OFFICE.office();
+    let (table, group) = (office.create_table().unwrap(), office.create_group().unwrap());
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut waits = Vec::new();
+    for _ in 0..2 {
+        let mailbox = group.create_mailbox_with(&table, limits(1, 1)).unwrap();
+        let to = mailbox.export(Permissions::SEND).unwrap();
+        table.send(to, b"", &[]).unwrap();
+        let mut wait = SendWait::new();
+        assert!(table.poll_send(&mut cx, &mut wait, to, b"", &[]).is_pending());
+        drop(mailbox);
+        assert_eq!(
+            table.poll_send(&mut cx, &mut wait, to, b"", &[]),
+            Poll::Ready(Err(SendError::Closed))
+        );
+        table.release(to).unwrap();
+        waits.push(wait);
+    }
+    // And one that is not polled again.
+    let mailbox = group.create_mailbox_with(&table, limits(1, 1)).unwrap();
+    let to = mailbox.export(Permissions::SEND).unwrap();
+    table.send(to, b"", &[]).unwrap();
+    let mut wait = SendWait::new();
+    assert!(table.poll_send(&mut cx, &mut wait, to, b"", &[]).is_pending());
+    drop(mailbox);
+    let both = [(); 2].map(|()| group.create_mailbox_with(&table, limits(1, 1)).map(|_| ()));
+    assert_eq!(both, [Ok(()); 2], "there is no mailbox");
+}
+
 /// Rules R1, R2 and K2: threads share a static office as any other.
 #[test]
 fn threads_share_it() {

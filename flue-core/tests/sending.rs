@@ -787,6 +787,10 @@ fn an_inline_payload_waits_for_room() {
     assert_eq!(data(&mut process.mailbox), b"full now");
     assert_eq!(to.poll_send_payload(&mut cx, &mut wait, &mut payload, &[]), Poll::Ready(Ok(())));
     assert_eq!(data(&mut process.mailbox), b"inline");
+    // An empty place sends no bytes, and stays empty if they are refused.
+    assert_eq!(to.poll_send_payload(&mut cx, &mut wait, &mut payload, &[]), Poll::Ready(Ok(())));
+    assert_eq!(to.poll_send_payload(&mut cx, &mut wait, &mut payload, &[]), Poll::Pending);
+    assert!(payload.is_none(), "a payload from nowhere");
 }
 
 /// Rule S6: who was woken for room that was not enough, and then gives up, was in the way of

@@ -389,7 +389,7 @@ impl SendExt for Table {
         attach: &[Handle],
     ) -> impl Future<Output = Result<(), SendError>> + Send {
         let mut line = SendWait::new();
-        poll_fn(move |cx| self.poll_send(cx, &mut line, to, data, attach))
+        until_ready(move |cx| self.poll_send(cx, &mut line, to, data, attach))
     }
 
     fn send_payload_blocking(
@@ -436,7 +436,7 @@ impl SendExt for Table {
         attach: &[Handle],
     ) -> impl Future<Output = Result<(), RejectedPayload>> + Send {
         let mut parcel = Parcel::new(payload);
-        poll_fn(move |cx| {
+        until_ready(move |cx| {
             parcel
                 .poll(cx, |cx, line, payload| self.poll_send_payload(cx, line, to, payload, attach))
         })
@@ -448,6 +448,20 @@ mod sealed {
     impl Table for flue_core::Table {}
     pub trait Capability {}
     impl Capability for flue_core::Capability {}
+}
+
+/// What `poll` is ready with; polled after that, it is as any future that is done, and sends
+/// nothing again.
+fn until_ready<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> impl Future<Output = T> {
+    let mut is_done = false;
+    poll_fn(move |cx| {
+        if is_done {
+            return Poll::Pending;
+        }
+        let polled = poll(cx);
+        is_done = polled.is_ready();
+        polled
+    })
 }
 
 fn wait_for_room<T>(mut poll: impl FnMut(&mut Context<'_>, &mut SendWait) -> Poll<T>) -> T {

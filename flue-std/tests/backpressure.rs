@@ -195,6 +195,28 @@ fn a_release_is_room_for_capabilities() {
     assert_eq!(wakes.poll(send), Poll::Ready(Ok(())));
 }
 
+/// Rule S6: a send that is done and polled again sends nothing again.
+#[test]
+fn a_send_that_is_done_stays_done() {
+    let office = PostOffice::new();
+    let mut receiver = Process::new(&office).unwrap();
+    let table = office.create_table().unwrap();
+    let capability = receiver.capability(Permissions::SEND);
+    let to = table.insert(&capability).unwrap();
+    let wakes = Wakes::new();
+    {
+        let mut copied = pin!(table.send_async(to, b"once", &[]));
+        let mut owned = pin!(table.send_payload_async(to, vec![1; 100].into(), &[]));
+        let mut hosts = pin!(capability.send_payload_async(vec![2; 100].into(), &[]));
+        assert_eq!(wakes.poll(copied.as_mut()), Poll::Ready(Ok(())));
+        assert!(matches!(wakes.poll(owned.as_mut()), Poll::Ready(Ok(()))));
+        assert!(matches!(wakes.poll(hosts.as_mut()), Poll::Ready(Ok(()))));
+        assert!(wakes.poll(copied).is_pending());
+        assert!(wakes.poll(owned).is_pending() && wakes.poll(hosts).is_pending());
+    }
+    assert_eq!(receiver.mailbox().len(), 3);
+}
+
 /// Rule S6, rule S3: who waits for room for bytes sleeps until there is some,
 /// though there is room for messages.
 #[test]

@@ -2,9 +2,11 @@
 #![cfg(loom)]
 
 use flue_core::{
-    MailboxLimits, Permissions, PostOffice, SendError, Signal, StaticPostOffice, TryRecvError,
+    MailboxLimits, Permissions, PostOffice, SendError, SendWait, Signal, StaticPostOffice,
+    TryRecvError,
 };
 use loom_tests::{model, room, thread};
+use std::task::{Context, Waker};
 
 type Small = StaticPostOffice<2, 3, 2, 1, 2, 1, 1, 1>;
 
@@ -153,4 +155,33 @@ model! {
         assert_eq!(observer.try_recv().unwrap_err(), TryRecvError::Empty, "a second down");
     }
     twin fails_unfenced: MonitorUnfenced says "no down";
+}
+
+model! {
+    /// Rules S6 and Q1: a sender gives its place in the line up while the mailbox is closed:
+    /// one of the two lets go of the channel, of which there is one.
+    fn leaving_races_close() {
+        type One = StaticPostOffice<1, 8, 2, 1, 1, 1, 1, 1>;
+        let office: &'static One = Box::leak(Box::new(One::new()));
+        let office = office.office();
+        let (table, group) = (office.create_table().unwrap(), office.create_group().unwrap());
+        let mut narrow = one();
+        narrow.messages = 1;
+        let mailbox = group.create_mailbox_with(&table, narrow).unwrap();
+        let to = mailbox.export(Permissions::SEND).unwrap();
+        table.send(to, b"", &[]).unwrap();
+        let mut wait = SendWait::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(table.poll_send(&mut cx, &mut wait, to, b"", &[]).is_pending());
+        let leaver = thread::spawn_once(move || drop(wait));
+        drop(mailbox);
+        leaver.join().unwrap();
+        let next = group.create_mailbox_with(&table, narrow);
+        let (mut wait, mut next) = (SendWait::new(), next.expect("no channel is left"));
+        let to = next.export(Permissions::SEND).unwrap();
+        table.send(to, b"", &[]).unwrap();
+        let waits = table.poll_send(&mut cx, &mut wait, to, b"", &[]);
+        assert!(waits.is_pending(), "the line is not as it was: {waits:?}");
+        assert!(next.try_recv().is_ok());
+    }
 }

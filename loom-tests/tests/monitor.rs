@@ -288,3 +288,50 @@ model! {
     }
     twin fails_unconfirmed: DownUnconfirmed says "told of its own death";
 }
+
+model! {
+    /// Rule K8: of two linked groups one is killed, while they are linked once more: who
+    /// dies through the link is told after whose death it was.
+    fn linked_deaths_race_link() {
+        let office = office();
+        let (mut observer, first, table) = pair(&office);
+        let second = office.create_group().unwrap().create_mailbox_with(&table, room(1)).unwrap();
+        first.group().link(second.group()).unwrap();
+        let of_second = monitor(&second, &observer);
+        let of_first = monitor(&first, &observer);
+        let killer = thread::spawn({
+            let group = first.group().clone();
+            move || group.kill()
+        });
+        assert_eq!(second.group().link(first.group()), Ok(()));
+        killer.join().unwrap();
+        let got = [down(&mut observer), down(&mut observer)].map(|down| down.map(|(id, _)| id));
+        assert_eq!(got, [Some(of_first), Some(of_second)], "the second death was told first");
+        drop((first, second));
+        assert_eq!((office.stats().groups, office.stats().links), (1, 0), "left over");
+    }
+    /// A link that does itself what follows from the death it passes on.
+    twin fails_walked: HeirWalked says "the second death was told first";
+}
+
+model! {
+    /// Rule K3: when a kill has returned the downs of its group are queued, though a
+    /// mailbox of it is being closed; or it was closed before.
+    fn downs_of_a_kill_race_close() {
+        let office = office();
+        let (mut observer, watched, _table) = pair(&office);
+        let id = monitor(&watched, &observer);
+        let group = watched.group().clone();
+        let closer = thread::spawn_once(move || drop(watched));
+        group.kill();
+        let seen = down(&mut observer);
+        closer.join().unwrap();
+        let late = down(&mut observer);
+        assert!(seen.is_none() != late.is_none(), "one down: {seen:?}, {late:?}");
+        assert!(late.is_none_or(|down| down == (id, DownReason::Closed)), "killed late: {late:?}");
+    }
+    /// A killer that leaves to the closer what that one has fired.
+    twin fails_fired_once: FiredOnce says "killed late";
+    /// A closer that lets the killer pass over what it has not fired yet.
+    twin fails_untold: ClosedUntold says "killed late";
+}

@@ -469,3 +469,33 @@ model! {
         assert_eq!(hostile.len(), usize::from(released.is_err()), "a lost entry");
     }
 }
+
+model! {
+    /// Rule Q1: a mailbox closes while a capability that came with a message is released:
+    /// its table, which has a place then, is not said to be full.
+    fn insert_races_close() {
+        let mut limits = Limits::default();
+        limits.handles_per_table = 1;
+        let office = PostOffice::with_limits(limits);
+        let (own, other) = (office.create_table().unwrap(), office.create_table().unwrap());
+        let mailbox = |table| office.create_group().unwrap().create_mailbox_with(table, room(1));
+        let (mut closing, some) = (mailbox(&own).unwrap(), mailbox(&other).unwrap());
+        let capability = some.capability(Permissions::SEND);
+        closing.capability(Permissions::SEND).send(b"", &[&capability]).unwrap();
+        let Ok(Signal::Message(mut message)) = closing.try_recv() else { panic!("one message") };
+        let handle = message.take_handles().next().unwrap();
+        drop(message);
+        let closer = thread::spawn_once(move || drop(closing));
+        own.release(handle).unwrap();
+        let inserted = own.insert(&capability).map(drop);
+        closer.join().unwrap();
+        assert_eq!(inserted, Ok(()), "full of nothing");
+        assert_eq!(own.insert(&other_of(&some)), Err(TableError::Full), "more than one");
+    }
+    twin fails_unsigned: BelowZeroIsMuch says "full of nothing";
+}
+
+/// Another capability to the same route.
+fn other_of(mailbox: &flue_core::Mailbox) -> flue_core::Capability {
+    mailbox.capability(Permissions::all())
+}

@@ -329,13 +329,14 @@ fn poll_payload(
     let weight = payload.as_ref().map_or(0, Payload::weight);
     checked.poll(cx, wait, weight, || {
         let mut refused = None;
+        let was_empty = payload.is_none();
         let taken = payload.take().unwrap_or(Payload::owned(Owned::Static(&[])));
         let sent = with_payload(taken, |letter| {
             checked.deliver(letter).map_err(|undelivered| refused.insert(undelivered).error)
         });
         match (sent, refused) {
             (Err(rejected), Some(refused)) => {
-                *payload = Some(rejected.payload);
+                *payload = (!was_empty).then_some(rejected.payload);
                 Err(refused)
             }
             _ => Ok(()),

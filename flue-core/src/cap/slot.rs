@@ -40,8 +40,8 @@ pub(crate) struct TableSlot {
     pub(super) refs: Refs,
     /// The group that seals the table by its death, if there is one.
     pub(crate) group: AddressCell,
-    /// Slots charged to the table itself. Changed by wrapping steps that only
-    /// together make sense while a mailbox goes.
+    /// Slots charged to the table itself; wraps below 0 while a mailbox goes whose share is
+    /// closed and not taken over yet, if some of that was given back already.
     used: AtomicU32,
     limit: AtomicU32,
     /// Slots that living mailboxes have added.
@@ -109,7 +109,7 @@ impl TableSlot {
         let own = self.limit.load(Relaxed);
         // What closed mailboxes left behind is the table's own: one that is above
         // its limit by that gets no more of it.
-        let is_above = || self.used.load(Relaxed) > own;
+        let is_above = || signed(self.used.load(Relaxed)) > signed(own);
         if is_above() {
             return false;
         }
@@ -136,16 +136,16 @@ impl TableSlot {
         self.shares.fetch_sub(handles, Release); // Partner: `add_share`.
     }
 
-    /// Takes over what a closing mailbox's share is used for.
-    pub(crate) fn take_over(&self, change: i64) {
-        self.used.fetch_add(change as u32, Release); // Wrapping: `change` may be negative.
+    /// Takes over what a closed mailbox's share was used for.
+    pub(crate) fn take_over(&self, count: u32) {
+        self.used.fetch_add(count, Release); // Partner: `add_share`.
     }
 
     pub(super) fn charge(&self) -> bool {
         let limit = self.limit.load(Relaxed);
         let mut used = self.used.load(Relaxed);
         loop {
-            if used >= limit {
+            if signed(used) >= signed(limit) {
                 return false;
             }
             // Partner: `uncharge`, before which the entry's slot was given back.
@@ -158,6 +158,15 @@ impl TableSlot {
 
     pub(crate) fn uncharge(&self, count: u32) {
         self.used.fetch_sub(count, Release); // Partner: `charge`.
+    }
+}
+
+/// A count that may have wrapped below 0. Limits are far below half of a word.
+fn signed(count: u32) -> i32 {
+    if twin::is(Twin::BelowZeroIsMuch) {
+        count.min(i32::MAX as u32) as i32
+    } else {
+        count.cast_signed()
     }
 }
 

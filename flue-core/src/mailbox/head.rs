@@ -52,8 +52,14 @@ const KIND: Field = Field::above(NEWEST, 1);
 const SLEEPING: Field = Field::above(KIND, 1);
 const VERSION: Field = Field::rest(SLEEPING);
 
-/// The most elements of each kind that a head can name.
+/// Of a down's name: its record's index + 1, and whether it is the record's second element.
+const RECORD: Field = Field::lowest(WORD / 2 - 3);
+const AGAIN: Field = Field::above(RECORD, 1);
+
+/// The most messages that a head can name.
 pub(crate) const MOST_ELEMENTS: usize = NEWEST.max();
+/// The most downs that a head can name.
+pub(crate) const MOST_DOWNS: usize = RECORD.max();
 
 /// An element of a queue, or none: its kind and index + 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +77,15 @@ const _: () = assert!(NEWEST.max() | KIND.one() <= Name::MAX as usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     Message(u32),
-    Down(u32),
+    Down(Queued),
+}
+
+/// A down in a queue, where it may be twice (`monitor::record`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Queued {
+    pub(crate) record: u32,
+    /// Whether this is the second time.
+    pub(crate) again: bool,
 }
 
 impl Element {
@@ -82,14 +96,18 @@ impl Element {
         Self((index + 1) as Name)
     }
 
-    pub(crate) fn down(index: u32) -> Self {
-        Self(KIND.set(index as usize + 1, 1) as Name)
+    pub(crate) fn down(Queued { record, again }: Queued) -> Self {
+        Self(KIND.set(AGAIN.set(record as usize + 1, usize::from(again)), 1) as Name)
     }
 
     #[inline(always)]
     pub(crate) fn what(self) -> Option<What> {
-        let index = (NEWEST.get(self.0 as usize) as u32).checked_sub(1)?;
-        Some(if KIND.get(self.0 as usize) == 0 { What::Message(index) } else { What::Down(index) })
+        let name = self.0 as usize;
+        if KIND.get(name) == 0 {
+            return (NEWEST.get(name) as u32).checked_sub(1).map(What::Message);
+        }
+        let record = (RECORD.get(name) as u32).checked_sub(1)?;
+        Some(What::Down(Queued { record, again: AGAIN.get(name) == 1 }))
     }
 
     /// The node's index, if the element is a message.
@@ -241,12 +259,17 @@ mod tests {
         assert_eq!(Element::NONE.what(), None);
         assert_eq!(Element::message(0).what(), Some(What::Message(0)));
         assert_eq!(Element::message(0).as_message(), Some(0));
-        assert_eq!(Element::down(0).as_message(), None);
+        let down = |record, again| Queued { record, again };
+        assert_eq!(Element::down(down(0, false)).as_message(), None);
         assert_eq!(Element::NONE.as_message(), None);
         let last = (MOST_ELEMENTS - 1) as u32;
-        assert_eq!(Element::down(last).what(), Some(What::Down(last)));
         assert_eq!(Element::message(last).as_message(), Some(last));
-        assert_eq!(Word(0).with(Element::down(last)).newest(), Element::down(last));
+        for again in [false, true] {
+            let last = down((MOST_DOWNS - 1) as u32, again);
+            assert_eq!(Element::down(last).what(), Some(What::Down(last)));
+            assert_eq!(Element::down(last).as_message(), None);
+            assert_eq!(Word(0).with(Element::down(last)).newest(), Element::down(last));
+        }
     }
 
     /// Rule K8's half that is the head's: a sender that looked before a down
@@ -256,7 +279,9 @@ mod tests {
     fn a_down_changes_the_version() {
         let head = Head::new();
         let before = head.look();
-        assert!(head.push_down(before, Element::down(7)).is_some());
+        assert!(
+            head.push_down(before, Element::down(Queued { record: 7, again: false })).is_some()
+        );
         assert!(head.push_message(before, Element::message(1)).is_none());
         assert!(VERSION.get(head.look().0) != VERSION.get(before.0));
     }

@@ -9,7 +9,7 @@
 //! it; then it is freed. While the mailbox sleeps there is no marker.
 
 use super::Mailbox;
-use super::head::{Element, What};
+use super::head::{Element, Queued, What};
 use core::ptr::NonNull;
 
 impl Mailbox {
@@ -75,7 +75,9 @@ impl Mailbox {
                 self.post_office().nodes.slot(index).read(|content| content.next)
             },
             // SAFETY: as above.
-            Some(What::Down(index)) => unsafe { self.post_office().monitors.slot(index).next() },
+            Some(What::Down(Queued { record, again })) => unsafe {
+                self.post_office().monitors.slot(record).next(again)
+            },
             None => Element::NONE,
         }
     }
@@ -89,13 +91,13 @@ impl Mailbox {
                 let node = self.post_office().nodes.slot(index);
                 node.write(|content| core::mem::replace(&mut content.next, to))
             },
-            Some(What::Down(index)) => {
+            Some(What::Down(Queued { record, again })) => {
                 // SAFETY: as above.
-                let monitor = unsafe { self.post_office().monitors.slot(index) };
+                let monitor = unsafe { self.post_office().monitors.slot(record) };
                 // SAFETY: as above.
-                let before = unsafe { monitor.next() };
+                let before = unsafe { monitor.next(again) };
                 // SAFETY: as above.
-                unsafe { monitor.set_next(to) };
+                unsafe { monitor.set_next(again, to) };
                 before
             }
             None => Element::NONE,

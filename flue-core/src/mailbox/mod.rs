@@ -28,6 +28,7 @@ use crate::limits::{MAX_MESSAGE_HANDLES, MailboxLimits};
 use crate::monitor::{DownReason, Firer, ReceivedDown, Waking};
 use crate::office::{Office, PostOffice};
 use crate::panics::Panics;
+use crate::reclaim::Pin;
 use crate::roster::Position;
 use crate::route::{self, Route};
 use crate::sync::atomic::{
@@ -346,37 +347,48 @@ impl Mailbox {
 impl Drop for Mailbox {
     fn drop(&mut self) {
         let route = self.route();
-        let _ = route.life.end(self.address.generation); // Only we end it.
-        let taken = route.head.close();
         let office = self.post_office().clone();
         let mut panics = Panics::new();
+        let taken;
         {
             let pin = office.pin();
+            // First pass: the downs. If the group is dead, its killer may not have come here
+            // yet, and passes over what it finds closed: so they are queued before that, too.
+            // If it dies later, the route was closed before (rule K3).
+            let mut reason = DownReason::Closed;
+            if self.group.is_dead() {
+                reason = DownReason::Killed;
+                if !twin::is(Twin::ClosedUntold) {
+                    fence(SeqCst); // Partner: whoever announces a monitor, then looks.
+                    self.fire_observers(&pin, reason);
+                }
+            }
+            let _ = route.life.end(self.address.generation); // Only we end it.
+            taken = route.head.close();
             if !twin::is(Twin::CloseUnfenced) {
                 // Partner: whoever announces a monitor or a wait, or holds one, then looks.
                 fence(SeqCst);
             }
-            // First pass: the downs. If the group is dead, its killer may not
-            // have come here yet.
-            let reason = if self.group.is_dead() { DownReason::Killed } else { DownReason::Closed };
-            let _ = office.fire_monitors(&pin, self.address, self.channel(), reason, Firer::Closer);
+            self.fire_observers(&pin, reason);
             if !office.is_fixed() {
                 self.group.slot().route_roster.remove(self.position);
             }
             self.end_monitors(&pin);
             // Second pass: the wake-ups.
             office.wake_senders(&pin, self.address, self.channel(), &mut panics);
+            office.take_senders_out(&pin, self.address, self.channel());
             office.wake_observers(&pin, self.address, self.channel(), Waking::Closer, &mut panics);
         }
-        // A guard that was forgotten; its payload is user code. Again if a panic came in between:
-        // of the waker of who waits for another mailbox's room, which a handle of it was.
-        while self.has_lent {
-            panics.run(|| self.settle_lent());
+        // A guard that was forgotten, or handles that were imported for none. A payload is user
+        // code. Again if a panic came in between: of the waker of who waits for another mailbox's
+        // room, which a handle of it was.
+        while self.has_lent || !self.handles.is_empty() {
+            panics.run(|| self.settle());
         }
         self.drain(taken, &mut panics);
         // What taken handles are charged to this mailbox is its table's now.
         let view = self.table.view();
-        self.route().share.close(self.address.generation, |change| view.slot().take_over(change));
+        view.slot().take_over(self.route().share.close(self.address.generation));
         view.slot().remove_share(self.limits.handles);
         let _ = self.channel().life.end(self.channel().life.count());
         office.release_channel(self.channel_at);
@@ -389,6 +401,12 @@ impl Drop for Mailbox {
 }
 
 impl Mailbox {
+    /// Queues the downs of those who watch this mailbox.
+    fn fire_observers(&self, pin: &Pin, reason: DownReason) {
+        let (office, firer) = (self.post_office(), Firer::Closer);
+        let _ = office.fire_monitors(pin, self.address, self.channel(), reason, firer);
+    }
+
     /// Destroys what was not received: what the owner had taken, and the rest.
     fn drain(&mut self, newest: Element, panics: &mut Panics) {
         self.take_batch(newest);

@@ -72,6 +72,9 @@ impl Mailbox {
             return self.next_pending();
         };
         self.count(seen, envelope.weight);
+        if envelope.attached > 0 {
+            self.import(seen, node);
+        }
         let old = core::mem::replace(&mut self.marker, seen);
         self.free(old);
         Ok(Signal::Message(self.lend(seen, node, envelope)))
@@ -92,16 +95,19 @@ impl Mailbox {
                     // SAFETY: as above.
                     let envelope = unsafe { node.as_ref().read(Content::envelope) };
                     self.count(element, envelope.weight);
+                    if envelope.attached > 0 {
+                        self.import(element, node);
+                    }
                     self.pending = envelope.next;
                     return Ok(Signal::Message(self.lend(element, node, envelope)));
                 }
-                Some(What::Down(index)) => {
+                Some(What::Down(down)) => {
                     // It may be of the death that killed this mailbox: its killer took that
                     // step before it queued the down, so now it is seen (rule R3).
                     if self.group.is_dead() && !twin::is(Twin::DownUnconfirmed) {
                         return Err(TryRecvError::Dead);
                     }
-                    if self.take_down(element, index) {
+                    if self.take_down(element, down.record) {
                         return Ok(Signal::Down(Down::new(self)));
                     }
                 }
@@ -118,19 +124,27 @@ impl Mailbox {
     /// Receives the pending down, into `self.down`. `false`: it was removed.
     #[inline(never)]
     fn take_down(&mut self, element: Element, index: u32) -> bool {
+        let is_received = self.counted == element || self.admit_down(element, index);
+        self.counted = Element::NONE;
         self.front = None;
         self.pending = self.next_of(element);
-        let mut panics = Panics::new();
-        let received = self.receive_down(index, &mut panics);
         if element != self.marker {
             self.free(element);
         }
-        let Some(received) = received else { return false };
-        let _ = self.handles.push(received.handle); // Empty: nothing is lent.
-        self.has_lent = true;
-        self.down = received;
-        panics.resume();
-        true
+        self.has_lent = is_received;
+        is_received
+    }
+
+    /// Ends the monitor of a down that is still pending, so that a waker that panics does no
+    /// harm (rule R4). `false`: it was over.
+    fn admit_down(&mut self, element: Element, index: u32) -> bool {
+        Panics::after(|panics| {
+            let Some(received) = self.receive_down(index, panics) else { return false };
+            let _ = self.handles.push(received.handle); // Empty: nothing is lent.
+            self.down = received;
+            self.counted = element;
+            true
+        })
     }
 
     /// Nothing is here and yet a sender waits: who was woken for the room has
@@ -169,9 +183,6 @@ impl Mailbox {
             self.has_lent = true;
             self.lent = Some((element, node));
         }
-        if envelope.attached > 0 {
-            self.import(node);
-        }
         Message::new(self, envelope.data, envelope.length)
     }
 
@@ -209,7 +220,7 @@ impl Mailbox {
     fn is_current(&self, element: Element) -> bool {
         match element.what() {
             Some(What::Message(_)) => true,
-            Some(What::Down(index)) => self.is_down_current(index),
+            Some(What::Down(down)) => self.counted == element || self.is_down_current(down.record),
             None => false,
         }
     }

@@ -41,16 +41,19 @@ impl Recent {
 
 impl Mailbox {
     /// Puts the attached capabilities into the table, for the guard: from the
-    /// last back to the first, as they are chained.
+    /// last back to the first, as they are chained. The message is still in the queue, and
+    /// what is imported is kept, so a waker that panics does no harm (rule R4).
     #[inline(never)]
-    pub(super) fn import(&mut self, lent: NonNull<Node>) {
+    pub(super) fn import(&mut self, element: Element, message: NonNull<Node>) {
+        self.counted = element;
         Panics::after(|panics| {
-            while let Some(attachment) = self.last_attachment(lent) {
+            while let Some(attachment) = self.last_attachment(message) {
                 let handle = self.admit(attachment, panics);
                 let _ = self.handles.push(handle); // As many as a message may carry.
             }
-            self.handles.reverse();
         });
+        self.counted = Element::NONE;
+        self.handles.reverse();
     }
 
     /// Gives back what the attachments of a message had reserved.
@@ -116,11 +119,6 @@ impl Mailbox {
         }
         self.has_lent = false; // Before the payload's drop, which is user code.
         if let Some((element, node)) = self.lent.take() {
-            // SAFETY: lent, and its guard is gone.
-            let more = unsafe { node.as_ref().read(|content| content.more) };
-            if !more.is_none() {
-                self.detach_all(node); // A waker panicked during the import.
-            }
             self.settle_message(element, node);
         }
     }
@@ -188,8 +186,8 @@ impl Mailbox {
 
     #[inline(never)]
     pub(super) fn free_down(&mut self, element: Element) {
-        if let Some(What::Down(index)) = element.what() {
-            self.unqueue_down(index);
+        if let Some(What::Down(down)) = element.what() {
+            self.unqueue_down(down);
         }
     }
 

@@ -12,6 +12,10 @@
 //! | Waiting  | anybody who made room: to Notified, and then owes a wake       |
 //! | Notified | its owner: to Waiting, having found no room; or away           |
 //!
+//! While its `life` lasts a record is in the line, and holds the mailbox's channel. Who
+//! closes the mailbox takes those that wait out of it, so one that is never polled again
+//! keeps nothing but its record.
+//!
 //! A sender that goes away without having used a wake passes it on, also if it was woken
 //! for too little and waited again.
 //!
@@ -30,7 +34,7 @@ use super::deliver::Undelivered;
 use super::wake::{Left, WakeSlot};
 use crate::arena::{Exhausted, Slot};
 use crate::error::SendError;
-use crate::life::{Address, AddressCell};
+use crate::life::{Address, AddressCell, Ended, Generation, Life};
 use crate::office::{Office, PostOffice};
 use crate::panics::Panics;
 use crate::reclaim::Pin;
@@ -50,9 +54,15 @@ const NOTIFIED: u32 = 2;
 
 /// One waiting sender.
 pub(crate) struct Waiter {
+    /// Whether it is in a line.
+    life: Life,
     state: AtomicU32,
     route: AddressCell,
     ticket: AtomicU32,
+    /// The channel of the mailbox that it waits for ...
+    channel: AtomicU32,
+    /// ... and where in that one's roster it is; none are in fixed storage.
+    position: AtomicU32,
     wake: WakeSlot,
 }
 
@@ -60,9 +70,12 @@ impl Waiter {
     const_fn! {
         pub(crate) const fn new() -> Self {
             Self {
+                life: Life::vacant(0),
                 state: AtomicU32::new(VACANT),
                 route: AddressCell::nowhere(),
                 ticket: AtomicU32::new(0),
+                channel: AtomicU32::new(0),
+                position: AtomicU32::new(0),
                 wake: WakeSlot::new(),
             }
         }
@@ -96,8 +109,7 @@ struct InLine {
     office: PostOffice,
     route: Address,
     record: u32,
-    channel: u32,
-    position: Option<u32>,
+    generation: Generation,
     /// Whether it was woken for room that was not enough: others may have been in want of less.
     was_woken: bool,
 }
@@ -208,16 +220,10 @@ impl SendWait {
         let waiter = unsafe { office.waiters.slot(line.record) };
         // AcqRel: a waker that stepped it before is seen, and a later one sees us gone.
         let before = waiter.state.swap(VACANT, AcqRel);
-        // SAFETY: our place in the line is a reference to the channel.
-        let channel = unsafe { office.channels.slot(line.channel) };
-        if let Some(position) = line.position {
-            channel.waiters.remove(position);
-        }
-        channel.waiting.fetch_sub(1, Release);
-        office.release_channel(line.channel);
+        office.take_out(waiter, line.generation);
         let mut panics = Panics::new();
         if waiter.wake.close(&mut panics) == Left::Vacant {
-            office.waiters.give_back(line.record);
+            office.give_waiter_back(line.record, waiter);
         }
         let was_woken = before == NOTIFIED || line.was_woken;
         if was_woken && !used && !twin::is(Twin::WakeKept) {
@@ -260,16 +266,17 @@ impl InLine {
         let record = office.waiters.claim().map_err(uncount)?;
         // SAFETY: claimed just now.
         let waiter = unsafe { office.waiters.slot(record) };
+        if !office.is_fixed() {
+            let added = channel.waiters.add(record);
+            let added = added.inspect_err(|_| office.waiters.give_back(record));
+            waiter.position.store(added.map_err(uncount)?, Relaxed); // All this ...
+        }
         waiter.wake.open();
         waiter.route.store(route);
         waiter.ticket.store(channel.tickets.fetch_add(1, Relaxed), Relaxed);
-        let position = if office.is_fixed() {
-            None
-        } else {
-            let added = channel.waiters.add(record);
-            Some(added.inspect_err(|_| office.waiters.give_back(record)).map_err(uncount)?)
-        };
-        Ok(Self { office: office.clone(), route, record, channel: at, position, was_woken: false })
+        waiter.channel.store(at, Relaxed);
+        let generation = waiter.life.begin(); // ... is released here.
+        Ok(Self { office: office.clone(), route, record, generation, was_woken: false })
     }
 }
 
@@ -415,6 +422,33 @@ impl Office {
         Panics::after(|panics| self.wake_sender(route, panics));
     }
 
+    /// Takes a sender out of its line, unless it is out already: that is one step, of its
+    /// own or of who closes the mailbox.
+    fn take_out(&self, waiter: &Waiter, generation: Generation) {
+        let (at, position) = (waiter.channel.load(Relaxed), waiter.position.load(Relaxed));
+        if waiter.life.end(generation) == Ended::Before {
+            return;
+        }
+        // SAFETY: being in the line is a reference to the channel, which is ours now.
+        let channel = unsafe { self.channels.slot(at) };
+        if !self.is_fixed() {
+            channel.waiters.remove(position);
+        }
+        channel.waiting.fetch_sub(1, Release);
+        self.release_channel(at);
+    }
+
+    /// Takes all that wait for a route that is over out of the line. They are woken, too.
+    pub(crate) fn take_senders_out(&self, pin: &Pin, route: Address, channel: &Channel) {
+        self.visit_waiters(pin, channel, |_, waiter| {
+            if let Some(generation) = waiter.life.living()
+                && waiter.route.load() == route
+            {
+                self.take_out(waiter, generation);
+            }
+        });
+    }
+
     /// Wakes every waiting sender of a route that is over.
     pub(crate) fn wake_senders(
         &self,
@@ -435,6 +469,12 @@ impl Office {
 
     fn call(&self, record: u32, waiter: &Waiter, panics: &mut Panics) {
         if waiter.wake.wake(panics) == Left::Vacant {
+            self.give_waiter_back(record, waiter);
+        }
+    }
+
+    fn give_waiter_back(&self, record: u32, waiter: &Waiter) {
+        if !waiter.life.is_spent() {
             self.waiters.give_back(record);
         }
     }

@@ -5,10 +5,10 @@
 //! Lock-free; linear in the monitors of the route.
 
 use super::DownReason;
-use super::record::{FIRED, Firer, HELD, Monitor, QUEUED, Word};
+use super::record::{AGAIN, FIRED, Firer, HELD, Monitor, QUEUED, Word};
 use crate::life::Address;
 use crate::mailbox::channel::Channel;
-use crate::mailbox::head::{Element, Pushed};
+use crate::mailbox::head::{Element, Pushed, Queued};
 use crate::office::Office;
 use crate::panics::Panics;
 use crate::reclaim::Pin;
@@ -44,16 +44,18 @@ impl Office {
     ) -> bool {
         let mut has_fired = false;
         self.visit_watchers(pin, channel, |index, monitor| {
-            if monitor.fire(observed, reason, by) {
+            let fires = monitor.fire(observed, reason, by);
+            let again = !fires && by == Firer::Killer && monitor.fire_again(observed);
+            if fires || again {
                 has_fired = true;
-                self.queue_down(index, monitor);
+                self.queue_down(Queued { record: index, again }, monitor);
             }
         });
         has_fired
     }
 
-    /// Pushes a fired monitor on its observer's queue, or ends it if that is gone.
-    pub(super) fn queue_down(&self, index: u32, monitor: &Monitor) {
+    /// Pushes a fired monitor on its observer's queue, or lets go of it if that is gone.
+    pub(super) fn queue_down(&self, down: Queued, monitor: &Monitor) {
         let observer = monitor.observer.load();
         if let Some(route) = self.route(observer) {
             loop {
@@ -62,8 +64,8 @@ impl Office {
                     break;
                 }
                 // SAFETY: fired by the caller, not pushed yet.
-                unsafe { monitor.set_next(seen.newest()) };
-                if let Some(pushed) = route.head.push_down(seen, Element::down(index)) {
+                unsafe { monitor.set_next(down.again, seen.newest()) };
+                if let Some(pushed) = route.head.push_down(seen, Element::down(down)) {
                     // A sleeper is woken in the second pass, by `wake_observers`.
                     let (Pushed::Seen | Pushed::Sleeping) = pushed;
                     return;
@@ -71,7 +73,12 @@ impl Office {
             }
         }
         // The observer closed: its owner ends all of its monitors, this one too.
-        self.let_go_of_monitor(index, monitor, QUEUED);
+        self.unqueue(down, monitor);
+    }
+
+    /// Lets go of a down that is in no queue.
+    pub(super) fn unqueue(&self, down: Queued, monitor: &Monitor) {
+        self.let_go_of_monitor(down.record, monitor, if down.again { AGAIN } else { QUEUED });
     }
 
     /// Wakes the observers of this route that are `by`'s to wake, and lets go of

@@ -21,6 +21,7 @@ use crate::cap::view::View;
 use crate::error::TableError;
 use crate::index::{Family, LinkCell, mix};
 use crate::mailbox::Mailbox;
+use crate::mailbox::head::Queued;
 use crate::office::Office;
 use crate::panics::Panics;
 use crate::reclaim::Pin;
@@ -32,7 +33,7 @@ use crate::twin::{self, Twin};
 use core::fmt;
 
 pub(crate) use fire::Waking;
-use record::{FIRED, HELD, Key, LISTED, QUEUED, STAGE, Siblings, VACANT};
+use record::{FIRED, HELD, Key, LISTED, STAGE, Siblings, VACANT};
 pub(crate) use record::{Firer, Monitor};
 
 /// Why a route is over, as its observers are told.
@@ -255,7 +256,7 @@ impl Mailbox {
             !office.is_open(observed.route, observed.group) && !twin::is(Twin::MonitorUnchecked);
         let fires = || is_late && monitor.fire(observed.route, DownReason::Gone, Firer::Closer);
         if was_over || fires() {
-            office.queue_down(index, monitor);
+            office.queue_down(Queued { record: index, again: false }, monitor);
             office.let_go_of_monitor(index, monitor, HELD);
             // The owner may have a task that waits to receive.
             let mut panics = Panics::new();
@@ -387,12 +388,11 @@ impl Mailbox {
         Some(down)
     }
 
-    /// Lets go of the down at `index`, which was taken off the queue.
-    pub(crate) fn unqueue_down(&self, index: u32) {
+    /// Lets go of a down that was taken off the queue.
+    pub(crate) fn unqueue_down(&self, down: Queued) {
         let office: &Office = self.post_office();
         // SAFETY: queued, and so held, until the step that follows.
-        let monitor = unsafe { office.monitors.slot(index) };
-        office.let_go_of_monitor(index, monitor, QUEUED);
+        office.unqueue(down, unsafe { office.monitors.slot(down.record) });
     }
 }
 

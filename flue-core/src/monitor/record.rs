@@ -3,9 +3,9 @@
 //! # The word
 //! ```text
 //!  most significant                                      least significant
-//! ┌───────────┬────────┬────────┬────────┬──────┬────────┬───────┐
-//! │  version  │ reason │ listed │ queued │ held │ closer │ stage │
-//! └───────────┴────────┴────────┴────────┴──────┴────────┴───────┘
+//! ┌───────────┬────────┬────────┬───────┬────────┬──────┬────────┬───────┐
+//! │  version  │ reason │ listed │ again │ queued │ held │ closer │ stage │
+//! └───────────┴────────┴────────┴───────┴────────┴──────┴────────┴───────┘
 //! ```
 //!
 //! # States
@@ -17,24 +17,32 @@
 //! | Over   | received, removed, or its observer is gone   | when no hold is left |
 //!
 //! Holds: *held* by whoever fired it, until the wake-ups are done; *queued* by
-//! the observer's queue; *listed* by the index. Whose step lets go of the last
+//! the observer's queue, and *again* if it is there twice; *listed* by the index. Whose step lets go of the last
 //! one, with the stage Over, frees the record. A killer does not find a route
 //! again that was closed meanwhile, so the closer lets go for it; and a killer
 //! that sees it closed when the downs are queued remembers it and wakes, because
 //! the closer may have looked before (`Waking`).
+//!
+//! # Twice in a queue
+//! The owner of a dying group's mailbox, who closes it, may have fired a monitor and not
+//! pushed it yet when the killer comes there, who has to return with the down queued (rule
+//! K3) and cannot know. So the killer pushes the record as an element of its own, with a
+//! `next` of its own: what is first is received, and the other is then of a monitor that is
+//! over.
 //!
 //! # Transitions
 //! | step   | from           | to             | by                  | owes           |
 //! |--------|----------------|----------------|---------------------|----------------|
 //! | arm    | Vacant         | Armed, listed; Fired if the route is over | the observer's owner | as fire |
 //! | fire   | Armed          | Fired, held, queued | a killer, the closing owner, the arming owner | the push, then letting go |
+//! | fire again | Fired by a closer as killed | again, the hold is the killer's | the one killer | as fire |
 //! | end    | Armed, Fired   | Over           | the observer's owner | settling the index |
 //! | let go | any hold       | one fewer      | who has it, or the closer | if last: freeing |
 //!
 //! # Who may read and write the fields
 //! The addresses, the number and the reserved slot are written while Vacant and
-//! read by whoever then finds the version unchanged. `next` belongs to whoever
-//! pushes, then to the receiver; `siblings` to the observer's owner always.
+//! read by whoever then finds the version unchanged. Each `next` belongs to whoever
+//! pushes that element, then to the receiver; `siblings` to the observer's owner always.
 //!
 //! # Progress
 //! Lock-free: steps of one word.
@@ -44,19 +52,21 @@ use crate::arena::Slot;
 use crate::bits::Field;
 use crate::index::{LinkCell, MOST_RECORDS};
 use crate::life::{Address, AddressCell};
-use crate::mailbox::head::{Element, MOST_ELEMENTS};
+use crate::mailbox::head::{Element, MOST_DOWNS};
 use crate::sync::UnsafeCell;
 use crate::sync::atomic::{
     AtomicU32, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed},
 };
 use crate::sync::const_fn;
+use crate::twin::{self, Twin};
 
 pub(super) const STAGE: Field = Field::lowest(2);
 const CLOSER: Field = Field::above(STAGE, 1);
 pub(super) const HELD: Field = Field::above(CLOSER, 1);
 pub(super) const QUEUED: Field = Field::above(HELD, 1);
-pub(super) const LISTED: Field = Field::above(QUEUED, 1);
+pub(super) const AGAIN: Field = Field::above(QUEUED, 1);
+pub(super) const LISTED: Field = Field::above(AGAIN, 1);
 const REASON: Field = Field::above(LISTED, 2);
 const VERSION: Field = Field::rest(REASON);
 
@@ -98,6 +108,13 @@ impl Word {
         fired.set(CLOSER, usize::from(by == Firer::Closer))
     }
 
+    /// Fired by its closer, of a death whose killer is here: the killer's too.
+    fn fired_again(self) -> Option<Self> {
+        let is_closers = self.stage() == FIRED && CLOSER.get(self.0) == 1;
+        let again = is_closers && self.reason() == DownReason::Killed && AGAIN.get(self.0) == 0;
+        again.then(|| self.set(AGAIN, 1).set(HELD, 1).set(CLOSER, 0))
+    }
+
     pub(super) fn reason(self) -> DownReason {
         DownReason::ALL.get(REASON.get(self.0)).copied().unwrap_or(DownReason::Gone)
     }
@@ -120,7 +137,7 @@ impl Word {
     }
 
     pub(super) fn is_free(self) -> bool {
-        let holds = HELD.get(self.0) | QUEUED.get(self.0) | LISTED.get(self.0);
+        let holds = HELD.get(self.0) | QUEUED.get(self.0) | AGAIN.get(self.0) | LISTED.get(self.0);
         self.stage() == OVER && holds == 0
     }
 }
@@ -139,7 +156,7 @@ pub(crate) struct Monitor {
     pub(super) position: AtomicU32,
     /// The channel that roster is in.
     pub(super) channel: AtomicU32,
-    pub(super) next: UnsafeCell<Element>,
+    next: [UnsafeCell<Element>; 2],
     pub(super) siblings: UnsafeCell<Siblings>,
 }
 
@@ -169,7 +186,7 @@ impl Monitor {
                 slot: AtomicU32::new(0),
                 position: AtomicU32::new(0),
                 channel: AtomicU32::new(0),
-                next: UnsafeCell::new(Element::NONE),
+                next: [UnsafeCell::new(Element::NONE), UnsafeCell::new(Element::NONE)],
                 siblings: UnsafeCell::new(Siblings { before: 0, after: 0 }),
             }
         }
@@ -205,6 +222,12 @@ impl Monitor {
         self.step(fired).is_ok()
     }
 
+    /// For the killer, who has found it fired: whether it is to be queued again.
+    pub(super) fn fire_again(&self, observed: Address) -> bool {
+        let ours = |_: &Word| self.observed.load() == observed; // As in `fire`.
+        !twin::is(Twin::FiredOnce) && self.step(|word| word.fired_again().filter(ours)).is_ok()
+    }
+
     /// Only the observer's owner calls this, once.
     pub(super) fn end(&self) {
         let _ = self.step(|word| Some(word.set(STAGE, OVER)));
@@ -231,18 +254,18 @@ impl Monitor {
     /// What the queue's element before this one was; then the one after it.
     ///
     /// # Safety
-    /// - The caller is the receiver that found this record in its queue.
-    pub(crate) unsafe fn next(&self) -> Element {
+    /// - The caller is the receiver that found this element in its queue.
+    pub(crate) unsafe fn next(&self, again: bool) -> Element {
         // SAFETY: the receiver's alone, per the caller.
-        self.next.with(|next| unsafe { *next })
+        self.next[usize::from(again)].with(|next| unsafe { *next })
     }
 
     /// # Safety
-    /// - The caller fired the record and has not pushed it yet, or is the
-    ///   receiver that found it in its queue.
-    pub(crate) unsafe fn set_next(&self, to: Element) {
+    /// - The caller fired the record, or did again, and has not pushed it yet, or is the
+    ///   receiver that found this element in its queue.
+    pub(crate) unsafe fn set_next(&self, again: bool, to: Element) {
         // SAFETY: the pusher's, or the receiver's, alone, per the caller.
-        self.next.with_mut(|next| unsafe { *next = to });
+        self.next[usize::from(again)].with_mut(|next| unsafe { *next = to });
     }
 }
 
@@ -254,7 +277,7 @@ const_fn! {
 
 impl Slot for Monitor {
     // It is named by an index, and as a down by a head.
-    const NAMES: usize = if MOST_RECORDS < MOST_ELEMENTS { MOST_RECORDS } else { MOST_ELEMENTS };
+    const NAMES: usize = if MOST_RECORDS < MOST_DOWNS { MOST_RECORDS } else { MOST_DOWNS };
 
     fn vacant() -> Self {
         Self::new()

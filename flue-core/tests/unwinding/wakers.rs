@@ -3,6 +3,7 @@
 use super::common::{Process, calling, counting, data, limits, panics, process, process_with};
 use flue_core::{
     Capability, Handle, Permissions, PostOffice, SendError, SendWait, StaticPostOffice, Table,
+    TryRecvError,
 };
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
@@ -307,4 +308,47 @@ fn a_forgotten_guard_whose_handle_wakes_another() {
     drop((wait, second, user.table, user.group));
     drop(other);
     assert_eq!(office.stats().buffers, 0, "a buffer leaked");
+}
+
+/// Rule R4: a signal leaves the queue only in the call that returns it, so what is being
+/// received when a waker panics is received by the next call, with all its handles.
+#[test]
+fn a_panic_of_a_sender_to_be_woken_loses_no_message() {
+    let office = PostOffice::new();
+    let mut user = process_with(&office, limits(10, 1000, 1));
+    let other = process(&office);
+    let what = other.mailbox.capability(Permissions::SEND);
+    let known = user.table.insert(&what).unwrap();
+    let to = user.mailbox.capability(Permissions::SEND);
+    to.send(b"with one", &[&what]).unwrap();
+    let waker = calling(|| panic!("on purpose"));
+    let mut cx = Context::from_waker(&waker);
+    let mut waits = [SendWait::new(), SendWait::new()];
+    for wait in &mut waits {
+        assert!(to.poll_send(&mut cx, wait, b"", &[&what]).is_pending());
+    }
+    // One is woken for the room that the message had, and one for that of its capability.
+    for _ in 0..2 {
+        assert!(panics(|| drop(user.mailbox.try_recv())));
+    }
+    let mut message = super::common::owned(&mut user.mailbox);
+    assert_eq!(message.data(), b"with one");
+    assert_eq!(message.take_handles().collect::<Vec<_>>(), [known]);
+    drop(waits);
+    assert_eq!(user.mailbox.try_recv().unwrap_err(), TryRecvError::Empty, "received twice");
+
+    // Dropped instead of received: its handles are released.
+    to.send(b"with one", &[&what]).unwrap();
+    let mut waits = [SendWait::new(), SendWait::new()];
+    for wait in &mut waits {
+        assert!(to.poll_send(&mut cx, wait, b"", &[&what]).is_pending());
+    }
+    for _ in 0..2 {
+        assert!(panics(|| drop(user.mailbox.try_recv())));
+    }
+    assert!(user.table.release(known).is_ok() && user.table.release(known).is_ok());
+    let mailbox = user.mailbox;
+    let _ = panics(|| drop(mailbox));
+    assert_eq!(user.table.len(), 0, "held by nobody");
+    drop(waits);
 }

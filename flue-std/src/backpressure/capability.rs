@@ -1,13 +1,13 @@
 //! The host's side of back-pressure: [`SendExt`](crate::SendExt) for
 //! capabilities.
 
-use core::future::{Future, poll_fn};
+use core::future::Future;
 use core::time::Duration;
 use std::time::Instant;
 
 use flue_core::{Capability, Payload, RejectedPayload, SendError, SendWait};
 
-use super::{Parcel, send_payload_until, send_until, wait_for_room};
+use super::{Parcel, send_payload_until, send_until, until_ready, wait_for_room};
 use super::{SendPayloadTimeoutError, SendTimeoutError, sealed};
 use crate::blocking::{deadline_after, wait};
 
@@ -258,7 +258,7 @@ impl CapabilityExt for Capability {
         attach: &[&Capability],
     ) -> impl Future<Output = Result<(), SendError>> + Send {
         let mut line = SendWait::new();
-        poll_fn(move |cx| self.poll_send(cx, &mut line, data, attach))
+        until_ready(move |cx| self.poll_send(cx, &mut line, data, attach))
     }
 
     fn send_payload_blocking(
@@ -300,7 +300,7 @@ impl CapabilityExt for Capability {
         attach: &[&Capability],
     ) -> impl Future<Output = Result<(), RejectedPayload>> + Send {
         let mut parcel = Parcel::new(payload);
-        poll_fn(move |cx| {
+        until_ready(move |cx| {
             parcel.poll(cx, |cx, line, payload| self.poll_send_payload(cx, line, payload, attach))
         })
     }
