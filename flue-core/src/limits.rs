@@ -1,7 +1,8 @@
 //! How much of everything there may be (rule Q1).
 
 /// Limits of a post office. Every one is finite; at a limit an operation is
-/// refused before it has any effect.
+/// refused before it has any effect. What a call on another thread is ending counts until
+/// that call's last steps.
 ///
 /// ```
 /// use flue_core::{CreateError, Limits, PostOffice};
