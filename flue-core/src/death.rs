@@ -70,7 +70,7 @@ const LATE: usize = if MODEL && cfg!(flue_word = "32") { 0 } else { 8 };
 const NONE: u32 = u32::MAX;
 
 /// The groups that a dead one takes along though they were not linked with it: a list through
-/// their slots, which its killer takes once. Nobody is taken off it else.
+/// their slots, which its killer takes once.
 pub(crate) struct Heirs(AtomicU32);
 
 /// Its killer has taken the list: who comes now walks by itself.
@@ -206,13 +206,13 @@ impl Office {
                         self.wake_late(&pin, open, &mut panics);
                     }
                 });
+                // What is not in a roster any more somebody else has seen to, and that is before
+                // what follows here. Partner: `Roster::remove`.
+                fence(Acquire);
                 self.cut_links(&pin, group, |other| dying.kill(other));
                 dying.list_heirs(group);
                 at = dying.at(at).1;
             }
-            // What was not found any more somebody else has seen to. Partner: who gives a place
-            // in a roster back, having done so.
-            fence(Acquire);
             for &open in &late {
                 self.wake_late(&pin, open, &mut panics);
             }

@@ -72,9 +72,6 @@ impl Mailbox {
             return self.next_pending();
         };
         self.count(seen, envelope.weight);
-        if envelope.attached > 0 {
-            self.import(seen, node);
-        }
         let old = core::mem::replace(&mut self.marker, seen);
         self.free(old);
         Ok(Signal::Message(self.lend(seen, node, envelope)))
@@ -95,7 +92,7 @@ impl Mailbox {
                     // SAFETY: as above.
                     let envelope = unsafe { node.as_ref().read(Content::envelope) };
                     self.count(element, envelope.weight);
-                    if envelope.attached > 0 {
+                    if envelope.has_attached {
                         self.import(element, node);
                     }
                     self.pending = envelope.next;
@@ -160,8 +157,8 @@ impl Mailbox {
         }
     }
 
-    /// The newest element's node, if it is a message and the only thing that
-    /// came since the marker: then nothing is to be turned round.
+    /// The newest element's node, if it is a message without capabilities and the only thing
+    /// that came since the marker: then nothing is to be turned round.
     #[inline(always)]
     fn only_one(&self, newest: Element) -> Option<(NonNull<Node>, Envelope)> {
         let index = newest.as_message()?;
@@ -169,7 +166,7 @@ impl Mailbox {
         let node = unsafe { self.post_office().nodes.slot(index) };
         // SAFETY: as above.
         let envelope = unsafe { node.read(Content::envelope) };
-        let only = envelope.next == self.marker && !self.asleep;
+        let only = envelope.next == self.marker && !self.asleep && !envelope.has_attached;
         only.then(|| (NonNull::from(node), envelope))
     }
 
@@ -177,8 +174,7 @@ impl Mailbox {
     #[inline(always)]
     fn lend(&mut self, element: Element, node: NonNull<Node>, envelope: Envelope) -> Message<'_> {
         // The marker is not to be freed yet, and inline bytes need no dropping.
-        let is_plain = envelope.is_inline && envelope.attached == 0;
-        let is_settled = element == self.marker && is_plain;
+        let is_settled = element == self.marker && envelope.is_plain;
         if !is_settled || twin::is(Twin::MarkerFreed) {
             self.has_lent = true;
             self.lent = Some((element, node));
@@ -395,8 +391,9 @@ struct Envelope {
     next: Element,
     /// Bytes that were charged for it.
     weight: u32,
-    is_inline: bool,
-    attached: u8,
+    /// Inline bytes and nothing attached.
+    is_plain: bool,
+    has_attached: bool,
     data: NonNull<u8>,
     length: usize,
 }
@@ -407,7 +404,9 @@ impl Content {
         let (data, length) = self.bytes();
         let is_inline = self.holds == Holds::Inline;
         let weight = if is_inline { 0 } else { self.length };
-        Envelope { next: self.next, weight, is_inline, attached: self.attached, data, length }
+        let has_attached = self.attached > 0;
+        let is_plain = is_inline && !has_attached;
+        Envelope { next: self.next, weight, is_plain, has_attached, data, length }
     }
 
     /// Where the bytes are, and how many.
