@@ -11,11 +11,7 @@
 //! ```
 //!
 //! Downs of a group are queued before the groups that it takes along die, so an
-//! observer of both sees them in that order (rule K8). Who links with a group that is dying
-//! kills its own at once (rule L2), and leaves what follows from that to the other's killer,
-//! as if the link had been there before: its *heirs* are on the killer's list next. A killer
-//! that is past that has queued the downs.
-//!
+//! observer of both sees them in that order (rule K8).
 //! A group that another call has killed is that call's to walk, with all that it alone
 //! reaches (rule K3).
 //!
@@ -26,8 +22,7 @@
 
 use crate::cap::granted::{Granted, Kill as MayKill};
 use crate::error::TableError;
-use crate::group::Group;
-use crate::life::{Address, Ended};
+use crate::life::{Address, Ended, Generation};
 use crate::mailbox::channel::Channel;
 use crate::monitor::{DownReason, Firer, Waking};
 use crate::office::Office;
@@ -37,11 +32,9 @@ use crate::roster::Roster;
 use crate::route::Route;
 use crate::sync::MODEL;
 use crate::sync::atomic::{
-    AtomicU32,
-    Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
+    Ordering::{Acquire, Relaxed, SeqCst},
     fence,
 };
-use crate::sync::const_fn;
 use crate::twin::{self, Twin};
 
 /// The groups of one cascade: a list through their slots, in the order of
@@ -58,6 +51,8 @@ struct Open<'p> {
     address: Address,
     route: &'p Route,
     channel: &'p Channel,
+    /// The channel's life.
+    life: Generation,
 }
 
 /// Routes that were closed while their downs were being queued: the second pass would
@@ -66,48 +61,8 @@ type Late<'p> = heapless::Vec<Open<'p>, LATE>;
 /// None in the models of narrow words, so that models see both ways.
 const LATE: usize = if MODEL && cfg!(flue_word = "32") { 0 } else { 8 };
 
-/// Ends a list; no slot's index.
+/// Ends the list; no slot's index.
 const NONE: u32 = u32::MAX;
-
-/// The groups that a dead one takes along though they were not linked with it: a list through
-/// their slots, which its killer takes once.
-pub(crate) struct Heirs(AtomicU32);
-
-/// Its killer has taken the list: who comes now walks by itself.
-const TAKEN: u32 = NONE - 1;
-
-impl Heirs {
-    const_fn! {
-        pub(crate) const fn new() -> Self {
-            Self(AtomicU32::new(NONE))
-        }
-    }
-
-    /// None so far. For the claimant of the slot.
-    pub(crate) fn reset(&self) {
-        self.0.store(NONE, Relaxed); // Released by the life that begins.
-    }
-
-    /// Adds a group that the caller has killed, with its reference. `false`: too late.
-    fn add(&self, index: u32, heir: &Group) -> bool {
-        // Acquire: if it is too late, the downs that were queued before.
-        let mut first = self.0.load(Acquire);
-        while first != TAKEN {
-            heir.next_dead.store(first, Relaxed);
-            // Release: for `take`, what was just stored.
-            match self.0.compare_exchange_weak(first, index, Release, Acquire) {
-                Ok(_) => return true,
-                Err(now) => first = now,
-            }
-        }
-        false
-    }
-
-    /// Takes the list, and closes it.
-    fn take(&self) -> u32 {
-        self.0.swap(TAKEN, AcqRel) // Partner: `add`.
-    }
-}
 
 impl<'o> Dying<'o> {
     fn new(office: &'o Office) -> Self {
@@ -116,34 +71,18 @@ impl<'o> Dying<'o> {
 
     /// Kills `group`, and if this call's step decided it, lists it.
     fn kill(&mut self, address: Address) {
-        if self.office.end_group(address).is_some() {
-            self.list(address.index);
+        let Some(group) = self.office.acquire(address) else { return };
+        if group.life.end(address.generation) != Ended::Now {
+            return self.office.release(address.index);
         }
-    }
-
-    /// Lists a dead group, to which the list has a reference.
-    fn list(&mut self, index: u32) {
-        // SAFETY: listed, so we have a reference to it; its walk is ours.
-        let group = |index| unsafe { self.office.groups.slot(index) };
-        group(index).next_dead.store(NONE, Relaxed);
+        group.next_dead.store(NONE, Relaxed); // Ours: whose step it was.
         if self.last == NONE {
-            self.first = index;
+            self.first = address.index;
         } else {
-            group(self.last).next_dead.store(index, Relaxed);
+            // SAFETY: listed, so we have a reference to it.
+            unsafe { self.office.groups.slot(self.last) }.next_dead.store(address.index, Relaxed);
         }
-        self.last = index;
-    }
-
-    /// Lists the heirs of a listed group, of which the downs are queued.
-    fn list_heirs(&mut self, of: Address) {
-        let Some(group) = self.office.group(of) else { return };
-        let mut heir = group.heirs.take();
-        while heir != NONE {
-            // SAFETY: an heir, with a reference, which is the list's now.
-            let next = unsafe { self.office.groups.slot(heir) }.next_dead.load(Relaxed);
-            self.list(heir);
-            heir = next;
-        }
+        self.last = address.index;
     }
 
     /// The address that the listed group at `index` had, and the next one's index.
@@ -156,39 +95,16 @@ impl<'o> Dying<'o> {
 }
 
 impl Office {
-    /// Ends a group's life, if it lives: then the caller has a reference to it, and owes
-    /// what follows.
-    fn end_group(&self, address: Address) -> Option<&Group> {
-        let group = self.acquire(address)?;
-        if group.life.end(address.generation) != Ended::Now {
-            self.release(address.index);
-            return None;
-        }
-        Some(group)
-    }
-
     /// Kills the group and every one that links pass its death on to.
     pub(crate) fn kill(&self, group: Address) {
+        Panics::after(|panics| self.kill_amid(group, panics));
+    }
+
+    /// The same, in the middle of something.
+    pub(crate) fn kill_amid(&self, group: Address, panics: &mut Panics) {
         let mut dying = Dying::new(self);
+        let mut is_awaited = false;
         dying.kill(group);
-        self.walk(dying);
-    }
-
-    /// Kills a group that is to be linked with a dead one, to which the caller has a
-    /// reference.
-    pub(crate) fn kill_with(&self, group: Address, dead: &Group) {
-        let Some(heir) = self.end_group(group) else { return };
-        if !twin::is(Twin::HeirWalked) && dead.heirs.add(group.index, heir) {
-            return;
-        }
-        let mut dying = Dying::new(self);
-        dying.list(group.index);
-        self.walk(dying);
-    }
-
-    /// Does what follows from the deaths of the groups that are listed.
-    fn walk(&self, mut dying: Dying<'_>) {
-        let (mut panics, mut is_awaited) = (Panics::new(), false);
         {
             let pin = self.pin();
             let mut late = Late::new();
@@ -203,18 +119,17 @@ impl Office {
                     // After it: what it fired, it holds, and so is still listed.
                     is_awaited |= self.is_awaited(open);
                     if is_late && let Err(open) = late.push(open) {
-                        self.wake_late(&pin, open, &mut panics);
+                        self.wake_late(&pin, open, panics);
                     }
                 });
                 // What is not in a roster any more somebody else has seen to, and that is before
                 // what follows here. Partner: `Roster::remove`.
                 fence(Acquire);
                 self.cut_links(&pin, group, |other| dying.kill(other));
-                dying.list_heirs(group);
                 at = dying.at(at).1;
             }
             for &open in &late {
-                self.wake_late(&pin, open, &mut panics);
+                self.wake_late(&pin, open, panics);
             }
         }
         self.bury(dying.first, is_awaited, panics);
@@ -222,8 +137,9 @@ impl Office {
 
     /// Queues the downs of one route of a dead group. Whether it is closed by now, and
     /// its closer may have come too early to wake the observers.
-    fn kill_route(&self, pin: &Pin, Open { address, route, channel }: Open<'_>) -> bool {
+    fn kill_route(&self, pin: &Pin, Open { address, route, channel, life }: Open<'_>) -> bool {
         let has_fired = self.may_list(&channel.observers)
+            && channel.decide(life, DownReason::Killed) == DownReason::Killed
             && self.fire_monitors(pin, address, channel, DownReason::Killed, Firer::Killer);
         if !has_fired {
             return false;
@@ -242,24 +158,23 @@ impl Office {
 
     /// The second pass: wakes whoever waits for what happened in the first. Nobody
     /// does if nobody did then: who comes later sees the death.
-    fn bury(&self, first: u32, is_awaited: bool, mut panics: Panics) {
+    fn bury(&self, first: u32, is_awaited: bool, panics: &mut Panics) {
         let mut at = first;
         while at != NONE {
             let (group, next) = Dying { office: self, first, last: NONE }.at(at);
             if is_awaited {
                 let pin = self.pin();
-                self.each_route(&pin, group, |Open { address, route, channel }| {
+                self.each_route(&pin, group, |Open { address, route, channel, .. }| {
                     if route.wake.is_present() {
-                        self.call_receiver(address.index, route, &mut panics);
+                        self.call_receiver(address.index, route, panics);
                     }
-                    self.wake_senders(&pin, address, channel, &mut panics);
-                    self.wake_observers(&pin, address, channel, Waking::Killer, &mut panics);
+                    self.wake_senders(&pin, address, channel, panics);
+                    self.wake_observers(&pin, address, channel, Waking::Killer, panics);
                 });
             }
             self.release(at);
             at = next;
         }
-        panics.resume();
     }
 
     /// Whether somebody may wait for the end of a route of a dead group, or watch it. Who
@@ -286,9 +201,10 @@ impl Office {
             let Some(channel) = self.channels.peek(pin, route.channel.load(Acquire)) else {
                 return;
             };
+            let life = channel.life.count();
             // Still open: then the channel was this route's when it was read.
             if channel.group.load() == group && route.life.is(generation) {
-                visit(Open { address: Address { index, generation }, route, channel });
+                visit(Open { address: Address { index, generation }, route, channel, life });
             }
         };
         if self.is_fixed() {

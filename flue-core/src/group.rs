@@ -25,7 +25,6 @@
 
 use crate::arena::{Exhausted, Slot, stable};
 use crate::cap::table::Table;
-use crate::death::Heirs;
 use crate::error::{CreateError, TableError};
 use crate::life::{Address, Ended, Life};
 use crate::limits::MailboxLimits;
@@ -55,8 +54,6 @@ pub(crate) struct Group {
     pub(crate) links: Quota,
     /// The next group of a cascade; its killer's.
     pub(crate) next_dead: AtomicU32,
-    /// Groups that died because they were to be linked with this one, which had died.
-    pub(crate) heirs: Heirs,
     pub(crate) route_roster: Roster,
     pub(crate) link_roster: Roster,
 }
@@ -74,7 +71,6 @@ impl Group {
                 monitors: Quota::new(),
                 links: Quota::new(),
                 next_dead: AtomicU32::new(0),
-                heirs: Heirs::new(),
                 route_roster: Roster::new(),
                 link_roster: Roster::new(),
             }
@@ -235,7 +231,6 @@ impl RouteGroup {
         for quota in [&slot.routes, &slot.tables, &slot.monitors, &slot.links] {
             quota.reset();
         }
-        slot.heirs.reset();
         // The life first: who acquires an earlier life's address must not find the
         // references of this one beside the end of that.
         if twin::is(Twin::OwnedBeforeBorn) {

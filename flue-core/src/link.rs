@@ -31,6 +31,7 @@ use crate::error::TableError;
 use crate::index::{Family, LinkCell, mix};
 use crate::life::{Address, AddressCell, Ended, Generation, Life};
 use crate::office::Office;
+use crate::panics::Panics;
 use crate::reclaim::Pin;
 use crate::roster::Roster;
 use crate::sync::atomic::{
@@ -238,20 +239,29 @@ impl Office {
     /// Links two groups, of which the first asks for it. If one is dead or gone,
     /// the other is dead when this returns (rule L2).
     pub(crate) fn link(&self, asker: Address, other: Address) -> Result<(), TableError> {
+        Panics::after(|panics| self.link_amid(asker, other, panics))
+    }
+
+    fn link_amid(
+        &self,
+        asker: Address,
+        other: Address,
+        panics: &mut Panics,
+    ) -> Result<(), TableError> {
         if asker == other {
             return Ok(());
         }
         let Some(asking) = self.acquire(asker) else {
-            self.kill(other);
+            self.kill_amid(other, panics);
             return Ok(());
         };
         let result = match self.acquire(other) {
             None => {
-                self.kill(asker);
+                self.kill_amid(asker, panics);
                 Ok(())
             }
             Some(_) => {
-                let result = self.link_acquired(asker, asking, other);
+                let result = self.link_acquired(asker, asking, other, panics);
                 self.release(other.index);
                 result
             }
@@ -260,18 +270,14 @@ impl Office {
         result
     }
 
-    /// If one of the two is dead, kills the other and says so. The caller has references to
-    /// both.
-    fn share_fate(&self, a: Address, b: Address) -> bool {
-        for (one, other) in [(a, b), (b, a)] {
-            if let Some(group) = self.group(one)
-                && !group.life.is(one.generation)
-            {
-                self.kill_with(other, group);
-                return true;
-            }
+    /// If one of the two is dead, kills the other and says so.
+    fn share_fate(&self, a: Address, b: Address, panics: &mut Panics) -> bool {
+        let (a_lives, b_lives) = (self.is_living(a), self.is_living(b));
+        if a_lives && b_lives {
+            return false;
         }
-        false
+        self.kill_amid(if a_lives { a } else { b }, panics);
+        true
     }
 
     fn link_acquired(
@@ -279,25 +285,32 @@ impl Office {
         asker: Address,
         asking: &crate::group::Group,
         other: Address,
+        panics: &mut Panics,
     ) -> Result<(), TableError> {
-        if self.share_fate(asker, other) {
+        if self.share_fate(asker, other, panics) {
             return Ok(());
         }
         let pin = self.pin();
         let family = Links { office: self, pin: &pin };
         let pair = Pair::of(asker, other);
         if self.link_index.find(&family, pair).is_some() {
-            self.share_fate(asker, other);
+            self.share_fate(asker, other, panics);
             return Ok(());
         }
         if !asking.links.charge(self.limits().links_per_group) {
             return Err(TableError::LimitReached);
         }
-        self.tie(&pin, pair, asker).inspect_err(|_| asking.links.repay())
+        self.tie(&pin, pair, asker, panics).inspect_err(|_| asking.links.repay())
     }
 
     /// Makes a link, ties it, and lists it unless there is one, or one end is dead.
-    fn tie(&self, pin: &Pin, pair: Pair, asker: Address) -> Result<(), TableError> {
+    fn tie(
+        &self,
+        pin: &Pin,
+        pair: Pair,
+        asker: Address,
+        panics: &mut Panics,
+    ) -> Result<(), TableError> {
         let refused = |refused| match refused {
             Exhausted::Limit => TableError::LimitReached,
             Exhausted::Memory => TableError::OutOfMemory,
@@ -320,7 +333,7 @@ impl Office {
             fence(SeqCst); // Ordering 1.
         }
         let [a, b] = pair.ends;
-        if !twin::is(Twin::LinkUnchecked) && self.share_fate(a, b) {
+        if !twin::is(Twin::LinkUnchecked) && self.share_fate(a, b, panics) {
             // Its killer found the link, or did not: then we take it apart. It was
             // not listed, so nobody believes that it was there and is removed.
             self.let_go_of_link(index, link);

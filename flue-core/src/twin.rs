@@ -45,7 +45,6 @@ twins! {
     LinkUnconfirmed,
     ListedFirst,
     KillUnfenced,
-    HeirWalked,
     // monitor
     MonitorUnfenced,
     MonitorUnchecked,
@@ -55,6 +54,7 @@ twins! {
     CloserKeepsHold,
     FiredOnce,
     ClosedUntold,
+    DecidedTwice,
     CloseUnfenced,
     // wake
     BusyDespiteCallers,

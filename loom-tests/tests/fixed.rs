@@ -2,8 +2,8 @@
 #![cfg(loom)]
 
 use flue_core::{
-    MailboxLimits, Permissions, PostOffice, SendError, SendWait, Signal, StaticPostOffice,
-    TryRecvError,
+    Mailbox, MailboxLimits, MonitorId, Permissions, PostOffice, SendError, SendWait, Signal,
+    StaticPostOffice, TryRecvError,
 };
 use loom_tests::{model, room, thread};
 use std::task::{Context, Waker};
@@ -183,5 +183,63 @@ model! {
         let waits = table.poll_send(&mut cx, &mut wait, to, b"", &[]);
         assert!(waits.is_pending(), "the line is not as it was: {waits:?}");
         assert!(next.try_recv().is_ok());
+    }
+}
+
+/// A monitor whose route is closed while its group is killed, and whose observer ends it by
+/// `how`: its record, of which there is one, is free after that, and nothing is left queued.
+fn the_record_comes_back(how: fn(Mailbox, MonitorId)) {
+    type Two = StaticPostOffice<3, 8, 2, 3, 1, 1, 1, 1>;
+    let office: &'static Two = Box::leak(Box::new(Two::new()));
+    let office = office.office();
+    let table = office.create_table().unwrap();
+    let (group, other) = (office.create_group().unwrap(), office.create_group().unwrap());
+    let mut none = one();
+    none.handles = 0;
+    let observe = |watched: &Mailbox| {
+        let observer = group.create_mailbox_with(&table, one()).unwrap();
+        let id = watched.capability(Permissions::MONITOR).monitor(&observer);
+        (observer, id.expect("the record is lost"))
+    };
+    let watched = other.create_mailbox_with(&table, none).unwrap();
+    let (observer, id) = observe(&watched);
+    let killer = thread::spawn(move || other.kill());
+    drop(watched);
+    how(observer, id);
+    killer.join().unwrap();
+    assert_eq!(office.stats().monitors, 0, "pending");
+    let watched = office.create_group().unwrap().create_mailbox_with(&table, none).unwrap();
+    let (mut observer, id) = observe(&watched);
+    drop(watched);
+    let Ok(Signal::Down(down)) = observer.try_recv() else { panic!("no down") };
+    assert_eq!(down.monitor(), id);
+    drop(down);
+    assert_eq!(observer.try_recv().unwrap_err(), TryRecvError::Empty, "a second down");
+}
+
+model! {
+    /// Rule K6: the down is received.
+    fn receive_races_close_and_kill() {
+        the_record_comes_back(|mut observer, _| {
+            assert!(observer.try_recv().is_ok(), "no down");
+            assert_eq!(observer.try_recv().unwrap_err(), TryRecvError::Empty, "a second down");
+        });
+    }
+}
+
+model! {
+    /// Rule K7: the monitor is removed.
+    fn demonitor_races_close_and_kill() {
+        the_record_comes_back(|mut observer, id| {
+            assert!(observer.demonitor(id), "not received, and not there");
+            assert_eq!(observer.try_recv().unwrap_err(), TryRecvError::Empty, "removed");
+        });
+    }
+}
+
+model! {
+    /// Rule K6: the observer is closed.
+    fn observer_close_races_close_and_kill() {
+        the_record_comes_back(|observer, _| drop(observer));
     }
 }

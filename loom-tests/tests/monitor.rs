@@ -290,31 +290,6 @@ model! {
 }
 
 model! {
-    /// Rule K8: of two linked groups one is killed, while they are linked once more: who
-    /// dies through the link is told after whose death it was.
-    fn linked_deaths_race_link() {
-        let office = office();
-        let (mut observer, first, table) = pair(&office);
-        let second = office.create_group().unwrap().create_mailbox_with(&table, room(1)).unwrap();
-        first.group().link(second.group()).unwrap();
-        let of_second = monitor(&second, &observer);
-        let of_first = monitor(&first, &observer);
-        let killer = thread::spawn({
-            let group = first.group().clone();
-            move || group.kill()
-        });
-        assert_eq!(second.group().link(first.group()), Ok(()));
-        killer.join().unwrap();
-        let got = [down(&mut observer), down(&mut observer)].map(|down| down.map(|(id, _)| id));
-        assert_eq!(got, [Some(of_first), Some(of_second)], "the second death was told first");
-        drop((first, second));
-        assert_eq!((office.stats().groups, office.stats().links), (1, 0), "left over");
-    }
-    /// A link that does itself what follows from the death it passes on.
-    twin fails_walked: HeirWalked says "the second death was told first";
-}
-
-model! {
     /// Rule K3: when a kill has returned the downs of its group are queued, though a
     /// mailbox of it is being closed; or it was closed before.
     fn downs_of_a_kill_race_close() {
@@ -334,4 +309,49 @@ model! {
     twin fails_fired_once: FiredOnce says "killed late";
     /// A closer that lets the killer pass over what it has not fired yet.
     twin fails_untold: ClosedUntold says "killed late";
+}
+
+/// Two mailboxes that watch a third one.
+fn two_watch(office: &PostOffice) -> ([Mailbox; 2], Mailbox, Table) {
+    let (one, watched, table) = pair(office);
+    let two = office.create_group().unwrap().create_mailbox_with(&table, room(1)).unwrap();
+    let observers = [one, two];
+    for observer in &observers {
+        monitor(&watched, observer);
+    }
+    (observers, watched, table)
+}
+
+model! {
+    /// Rule K5: a route is closed while its group is killed: all who watch it are told the
+    /// same.
+    fn close_races_kill_of_what_two_watch() {
+        let office = office();
+        let (mut observers, watched, _table) = two_watch(&office);
+        let group = watched.group().clone();
+        let killer = thread::spawn(move || group.kill());
+        drop(watched);
+        killer.join().unwrap();
+        let [one, two] = &mut observers;
+        let told = [down(one), down(two)].map(|down| down.expect("no down").1);
+        assert_eq!(told[0], told[1], "told differently");
+    }
+    twin fails_undecided: DecidedTwice says "told differently";
+}
+
+model! {
+    /// Rule K3: if one has been told that it was killed when the kill returns, all have.
+    fn kill_races_close_of_what_two_watch() {
+        let office = office();
+        let (mut observers, watched, _table) = two_watch(&office);
+        let group = watched.group().clone();
+        let closer = thread::spawn_once(move || drop(watched));
+        group.kill();
+        let [one, two] = &mut observers;
+        let told = [down(one), down(two)].map(|down| down.map(|(_, reason)| reason));
+        closer.join().unwrap();
+        let is_killed = told.contains(&Some(DownReason::Killed));
+        assert!(!is_killed || !told.contains(&None), "one is late: {told:?}");
+    }
+    twin fails_undecided: DecidedTwice says "one is late";
 }

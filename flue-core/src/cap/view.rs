@@ -483,6 +483,7 @@ mod tests {
             assert!(received.is_err(), "a panic is passed on: {cause}");
         }
         drop(waits);
+        assert_eq!(mailbox.try_recv().map(drop), Ok(()), "what was interrupted");
         assert_eq!(mailbox.try_recv().map(drop), Err(crate::TryRecvError::Empty));
         assert_eq!(table.len(), 0);
         assert_eq!(sender.send(to, b"all of it", &[attached, attached]), Ok(()));

@@ -6,8 +6,9 @@
 
 use crate::arena::Slot;
 use crate::bits::Field;
-use crate::life::{Address, AddressCell, Life};
+use crate::life::{Address, AddressCell, Generation, Life};
 use crate::limits::MailboxLimits;
+use crate::monitor::DownReason;
 use crate::office::Office;
 use crate::reclaim::Pin;
 use crate::roster::Roster;
@@ -17,6 +18,7 @@ use crate::sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 use crate::sync::const_fn;
+use crate::twin::{self, Twin};
 
 /// What is reached through a route when more than its cache line is needed.
 pub(crate) struct Channel {
@@ -42,6 +44,8 @@ pub(crate) struct Channel {
     pub(crate) observers: Roster,
     /// Senders that wait for room.
     pub(crate) waiters: Roster,
+    /// Why the route is over, once that is decided: this life for closed, one more for killed.
+    over: AtomicU32,
 }
 
 impl Channel {
@@ -62,6 +66,7 @@ impl Channel {
                 tickets: AtomicU32::new(0),
                 observers: Roster::new(),
                 waiters: Roster::new(),
+                over: AtomicU32::new(0),
             }
         }
     }
@@ -78,6 +83,26 @@ impl Channel {
         self.refs.store(1, Release); // Partner: `acquire`, by who comes late.
         let generation = self.life.begin(); // Releases all of the above.
         self.bytes.open(generation);
+    }
+
+    /// Decides why the route of this life is over, and returns how it was decided: who closes
+    /// it and who kills it while it is closed ask for the one and the other, and tell all its
+    /// observers the same.
+    pub(crate) fn decide(&self, life: Generation, reason: DownReason) -> DownReason {
+        if twin::is(Twin::DecidedTwice) {
+            return reason;
+        }
+        let killed = life + 1;
+        let to = if reason == DownReason::Killed { killed } else { life };
+        let mut seen = self.over.load(Relaxed);
+        // A later life than this one: it was closed long ago.
+        while seen < life {
+            match self.over.compare_exchange_weak(seen, to, Relaxed, Relaxed) {
+                Ok(_) => seen = to,
+                Err(now) => seen = now,
+            }
+        }
+        if seen == killed { DownReason::Killed } else { DownReason::Closed }
     }
 
     /// Takes a reference, if there is one left.

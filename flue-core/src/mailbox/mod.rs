@@ -354,14 +354,11 @@ impl Drop for Mailbox {
             let pin = office.pin();
             // First pass: the downs. If the group is dead, its killer may not have come here
             // yet, and passes over what it finds closed: so they are queued before that, too.
-            // If it dies later, the route was closed before (rule K3).
-            let mut reason = DownReason::Closed;
-            if self.group.is_dead() {
-                reason = DownReason::Killed;
-                if !twin::is(Twin::ClosedUntold) {
-                    fence(SeqCst); // Partner: whoever announces a monitor, then looks.
-                    self.fire_observers(&pin, reason);
-                }
+            // If it dies after this is decided, the route was closed before (rule K3).
+            let reason = self.decide();
+            if reason == DownReason::Killed && !twin::is(Twin::ClosedUntold) {
+                fence(SeqCst); // Partner: whoever announces a monitor, then looks.
+                self.fire_observers(&pin, reason);
             }
             let _ = route.life.end(self.address.generation); // Only we end it.
             taken = route.head.close();
@@ -401,6 +398,12 @@ impl Drop for Mailbox {
 }
 
 impl Mailbox {
+    /// Why the route is over: the owner is about to close it.
+    fn decide(&self) -> DownReason {
+        let reason = if self.group.is_dead() { DownReason::Killed } else { DownReason::Closed };
+        self.channel().decide(self.channel().life.count(), reason)
+    }
+
     /// Queues the downs of those who watch this mailbox.
     fn fire_observers(&self, pin: &Pin, reason: DownReason) {
         let (office, firer) = (self.post_office(), Firer::Closer);

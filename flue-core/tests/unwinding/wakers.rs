@@ -352,3 +352,22 @@ fn a_panic_of_a_sender_to_be_woken_loses_no_message() {
     assert_eq!(user.table.len(), 0, "held by nobody");
     drop(waits);
 }
+
+/// Rules O4 and L2: a link with a dead group kills the other, whose receiver's waker panics:
+/// nothing of it is left.
+#[test]
+fn a_link_with_the_dead_leaves_nothing() {
+    for asks in [true, false] {
+        let office = PostOffice::new();
+        let table = office.create_table().unwrap();
+        let (dead, group) = (office.create_group().unwrap(), office.create_group().unwrap());
+        let mut mailbox = group.create_mailbox(&table).unwrap();
+        let waker = calling(|| panic!("on purpose"));
+        assert!(mailbox.poll_ready(&mut Context::from_waker(&waker)).is_pending());
+        dead.kill();
+        let linked = || if asks { group.link(&dead) } else { dead.link(&group) };
+        assert!(panics(|| linked().unwrap()) && group.is_dead());
+        drop((mailbox, dead, group));
+        assert_eq!((office.stats().groups, office.stats().links), (0, 0), "left over");
+    }
+}
