@@ -120,7 +120,9 @@ fn close(stage: &mut Stage, delay: u32) -> Option<u32> {
     let is_dead = stage.fate() == Fate::Killed;
     let is_all = |dead| estate.linked.iter().all(|group| group.is_dead() == dead);
     assert!(estate.target.group.is_dead() == is_dead && is_all(is_dead), "a close kills nobody");
-    estate.settle(stage, &[if is_dead { DownReason::Killed } else { DownReason::Closed }]);
+    // Killed by the handler: before the close was decided, or after that.
+    let reasons = [DownReason::Closed, DownReason::Killed];
+    estate.settle(stage, &reasons[..1 + usize::from(is_dead)]);
     fired
 }
 
