@@ -9,7 +9,9 @@
 # says so: NOT ALL.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export LOOM_MAX_PREEMPTIONS="${1:-2}"
+export LOOM_MAX_PREEMPTIONS="${1:-2}" RUST_BACKTRACE=0
+# A twin has five times as long as a model.
+patience=$((${FLUE_LOOM_SECONDS:-40} * 5 + 100))
 shift $(($# > 0))
 target=${CARGO_TARGET_DIR:-target}
 scratch=$(mktemp -d)
@@ -19,7 +21,8 @@ trap 'rm -rf "$scratch"' EXIT
 run_one() {
     local log
     log=$scratch/$(tr -c 'a-z0-9_\n' - <<<"$2-$RANDOM$RANDOM").log
-    if "$1" --exact "$2" --nocapture >"$log" 2>&1; then
+    # One that fails may hang on its way out.
+    if timeout "$patience" "$1" --exact "$2" --nocapture >"$log" 2>&1; then
         grep -hoE '(model|twin) [a-z_:]+: .*' "$log" | tail -n 1
     else
         printf 'FAILED %s %s\n' "$1" "$2"
@@ -27,7 +30,7 @@ run_one() {
     fi
 }
 export -f run_one
-export scratch
+export scratch patience
 
 # A set of models: what it is called, flags, names to take, cargo's arguments.
 run() {
