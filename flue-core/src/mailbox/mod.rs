@@ -96,7 +96,8 @@ pub struct Mailbox {
     stride: u32,
     /// The down that a guard has.
     down: ReceivedDown,
-    /// The element whose room was given back already.
+    /// The first element, if a waker panicked when its receive had begun: its room was given
+    /// back already, or its capabilities are imported, or its monitor is over.
     counted: Element,
     /// Whether a guard was lent something that must be settled after it.
     has_lent: bool,

@@ -17,11 +17,11 @@
 //! | Over   | received, removed, or its observer is gone   | when no hold is left |
 //!
 //! Holds: *held* by whoever fired it, until the wake-ups are done; *queued* by
-//! the observer's queue, and *again* if it is there twice; *listed* by the index. Whose step lets go of the last
-//! one, with the stage Over, frees the record. A killer does not find a route
-//! again that was closed meanwhile, so the closer lets go for it; and a killer
-//! that sees it closed when the downs are queued remembers it and wakes, because
-//! the closer may have looked before (`Waking`).
+//! the observer's queue, and *again* if it is there twice; *listed* by the index.
+//! Whose step lets go of the last one, with the stage Over, frees the record. A
+//! killer does not find a route again that was closed meanwhile, so the closer lets
+//! go for it; and a killer that sees it closed when the downs are queued remembers
+//! it and wakes, because the closer may have looked before (`Waking`).
 //!
 //! # Twice in a queue
 //! The owner of a dying group's mailbox, who closes it, may have fired a monitor and not
