@@ -33,6 +33,12 @@ BEGIN { number = first }
         number++
         code = tail substr(code, RSTART + RLENGTH)
     }
-    print out code comment
+    out = out code
+    # There is no relaxed fence.
+    while (match(out, /fence\(crate::twin::weaken\([0-9]+, [A-Za-z]+\)\)/)) {
+        site = substr(out, RSTART + length("fence(crate::twin::weaken("), RLENGTH - length("fence(crate::twin::weaken(") - 1)
+        out = substr(out, 1, RSTART - 1) "crate::twin::weaken_fence(" site substr(out, RSTART + RLENGTH)
+    }
+    print out comment
 }
 END { print number > (sites ".next") }

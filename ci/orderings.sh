@@ -69,6 +69,15 @@ pub(crate) fn weaken(site: u32, ordering: Ordering) -> Ordering {
         _ => ordering,
     }
 }
+
+/// The same for a fence: one that is relaxed is none.
+#[allow(dead_code, missing_docs)]
+pub(crate) fn weaken_fence(site: u32, ordering: Ordering) {
+    let ordering = weaken(site, ordering);
+    if ordering != Ordering::Relaxed {
+        crate::sync::atomic::fence(ordering);
+    }
+}
 RUST
 
 cd "$copy"
