@@ -229,8 +229,4 @@ impl fmt::Display for RejectedPayload {
     }
 }
 
-impl Error for RejectedPayload {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.error)
-    }
-}
+impl Error for RejectedPayload {}

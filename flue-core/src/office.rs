@@ -492,3 +492,17 @@ impl fmt::Debug for Office {
         f.debug_struct("Office").finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, feature = "alloc", not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    /// Names are spread by a seed of each office's own, so that nobody can choose
+    /// some that fall together (`index`).
+    #[test]
+    fn each_office_has_a_seed_of_its_own() {
+        let offices: alloc::vec::Vec<_> = (0..4).map(|_| PostOffice::new()).collect();
+        let seeds: alloc::collections::BTreeSet<_> = offices.iter().map(|o| o.seed()).collect();
+        assert!(seeds.len() > 1 && !seeds.contains(&0), "{seeds:?}");
+    }
+}

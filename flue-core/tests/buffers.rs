@@ -35,6 +35,8 @@ fn few_come_back_at_once() {
         both[0].table.send(to[0], b"2", &[]).unwrap();
         assert_eq!(both[0].table.send(to[0], b"3", &[]), Err(SendError::Full));
         assert_eq!(both[1].table.send(to[1], b"3", &[]), Err(SendError::Full));
+        assert_eq!(office.stats().buffers, 4);
+        assert!(!both[0].mailbox.is_empty() && both[1].mailbox.is_empty());
     }
 }
 

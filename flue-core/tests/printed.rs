@@ -1,9 +1,9 @@
 //! What public values say of themselves, and where they may go.
 
 use flue_core::{
-    CreateError, Down, DownReason, Handle, Mailbox, MailboxLimits, Message, OutOfMemory,
-    OwnedSignal, Payload, Permissions, RecvError, RejectedPayload, SendError, SendWait, Signal,
-    StaticPostOffice, TableError, TryRecvError,
+    CreateError, Down, Handle, Mailbox, MailboxLimits, Message, OutOfMemory, OwnedSignal, Payload,
+    Permissions, RecvError, RejectedPayload, SendError, SendWait, Signal, StaticPostOffice,
+    TableError, TryRecvError,
 };
 use std::error::Error;
 use std::fmt::Debug;
@@ -83,7 +83,7 @@ fn printed(busy: bool) -> Vec<String> {
     let mut says = |value: &dyn Debug| lines.push(format!("{value:?} {value:#?}"));
     says(&handle);
     says(&capability);
-    says(&[&office as &dyn Debug, &group, &table, &mailbox, &SendWait::new()]);
+    says(&[&QUIET as &dyn Debug, &office, &group, &table, &mailbox, &SendWait::new()]);
 
     table.send(handle, b"secret", &[handle]).unwrap();
     says(&mailbox.try_recv().unwrap());
@@ -96,7 +96,10 @@ fn printed(busy: bool) -> Vec<String> {
     assert_eq!((id.number(), format!("{id:?}")), (1, "MonitorId(1)".to_owned()));
     watched.close();
     says(&mailbox.try_recv().unwrap());
-    says(&DownReason::Closed);
+    let watched = group.create_mailbox_with(&table, small).unwrap();
+    watched.capability(Permissions::MONITOR).monitor(&mailbox).unwrap();
+    watched.close();
+    says(&mailbox.try_recv().unwrap().into_owned());
     let error = table.send(handle, b"", &[Handle::from_raw(u64::MAX).unwrap()]).unwrap_err();
     says(&error);
     says(&table.send_payload(handle, Payload::from(&[7; 99][..]), &[handle; 9]).unwrap_err());
@@ -113,6 +116,21 @@ fn debug_shows_nothing_of_others() {
     let all = quiet.concat();
     for byte in ["secret", "115", "0x"] {
         assert!(!all.contains(byte), "{all}");
+    }
+    // And each says what it is, and how it is.
+    for (line, start) in quiet.iter().zip([
+        "Handle(..) ",
+        "Capability { permissions: Permissions(SEND), .. } ",
+        "[StaticPostOffice { .. }, PostOffice { .. }, RouteGroup { dead: false, .. }, Table { sealed: \
+         false, .. }, Mailbox { dead: false, .. }, SendWait { in_line: false, .. }] ",
+        "Message { len: 6, handles: 1, .. } ",
+        "Message(OwnedMessage { len: 6, handles: 1, .. }) ",
+        "Down { monitor: MonitorId(1), reason: Closed, .. } ",
+        "Down(OwnedDown { monitor: MonitorId(2), reason: Closed, .. }) ",
+        "InvalidAttachment { index: 0 } ",
+        "RejectedPayload { error: TooManyHandles, payload: Payload { len: 99, .. } } ",
+    ]) {
+        assert!(line.starts_with(start), "{line} instead of {start}");
     }
 }
 

@@ -97,11 +97,6 @@ impl Claim {
         self.mask
     }
 
-    /// Whether the slot at `index` is one of them.
-    pub(crate) fn has(self, index: u32) -> bool {
-        self.segment() == index as usize / SLOTS && self.mask & (1 << (index as usize % SLOTS)) != 0
-    }
-
     /// Adds a slot that the caller has claimed, if it is of the same segment, or
     /// there is none yet.
     pub(crate) fn try_add(&mut self, index: u32) -> bool {

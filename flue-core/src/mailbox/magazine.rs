@@ -144,7 +144,7 @@ impl Spare {
     #[inline(never)]
     fn keep_slowly(&mut self, node: u32) -> Option<Claim> {
         let mut out = None;
-        let added = self.runs.iter_mut().position(|run| run.has(node) || run.try_add(node));
+        let added = self.runs.iter_mut().position(|run| run.try_add(node));
         let at = added.or_else(|| {
             out = self.take();
             self.runs.iter_mut().position(|run| run.try_add(node))
