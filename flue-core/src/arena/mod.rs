@@ -488,3 +488,6 @@ pub(crate) fn stable<T: Slot>(arena: &Arena<T>, address: Address) -> Option<&T> 
     // was claimed once, and the arenas of routes and groups never retire.
     Some(unsafe { arena.slot(address.index) })
 }
+
+#[cfg(all(test, feature = "alloc", not(any(loom, shuttle))))]
+mod tests;

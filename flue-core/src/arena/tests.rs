@@ -1,0 +1,126 @@
+//! What an arena promises to one thread; its races are models.
+
+use super::*;
+use crate::reclaim::Participants;
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+/// A slot.
+struct Plain(#[expect(dead_code, reason = "slots have a size")] u32);
+
+impl Slot for Plain {
+    fn vacant() -> Self {
+        Self(0)
+    }
+}
+
+fn arena(limit: usize) -> Arena<Plain> {
+    Arena::new(limit)
+}
+
+#[test]
+fn all_slots_up_to_the_limit_are_claimed_once() {
+    let arena = arena(1000);
+    let mut all = BTreeSet::new();
+    for count in 1..=1000 {
+        assert!(all.insert(arena.claim().unwrap()));
+        assert_eq!(arena.live(), count);
+        assert_eq!(arena.is_scarce(), count > 500);
+    }
+    assert_eq!(arena.claim(), Err(Exhausted::Limit));
+    assert!(matches!(arena.claim_some(3), Err(Exhausted::Limit)));
+    assert_eq!(arena.live(), 1000);
+    // As close together as they can be: indices are small.
+    let span = arena.span();
+    assert_eq!(span, 1000_usize.next_multiple_of(SLOTS));
+    // From both ends in turn, so that the segments' runs are broken.
+    let scattered: Vec<_> = all.iter().zip(all.iter().rev()).take(500).collect();
+    arena.give_back_all(scattered.into_iter().flat_map(|(a, b)| [*a, *b]));
+    assert_eq!(arena.live(), 0);
+    let mut claimed = BTreeSet::new();
+    while let Ok(claim) = arena.claim_some(7) {
+        assert!((1..=7).contains(&claim.mask().count_ones()));
+        claim.for_each(|index| assert!(claimed.insert(index)));
+        assert_eq!(arena.live(), claimed.len());
+    }
+    assert_eq!((claimed.len(), arena.span()), (1000, span));
+}
+
+/// However slots come and go, those claimed are counted, and no more segments are made
+/// than twice as many as ever were needed (rule Q2).
+#[test]
+fn a_long_walk_keeps_count_and_stays_small() {
+    let (arena, mut dice) = (arena(1 << 16), 0x5eed_u32);
+    let mut roll = move |below: usize| {
+        dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (dice >> 8) as usize % below
+    };
+    let (mut held, mut most) = (Vec::new(), 0);
+    for step in 0..20_000 {
+        match roll(if step % 4000 < 2000 { 4 } else { 6 }) {
+            0 | 1 => held.push(arena.claim().unwrap()),
+            2 => held.extend(arena.claim_some(1 + roll(20)).unwrap()),
+            3 if !held.is_empty() => arena.give_back(held.swap_remove(roll(held.len()))),
+            4 => {
+                let from = roll(held.len() + 1).max(held.len().saturating_sub(30));
+                arena.give_back_all(held.drain(from..));
+            }
+            5 => {
+                let mut claim = Claim::none();
+                held.retain(|index| roll(3) > 0 || !claim.try_add(*index));
+                if claim.mask() != 0 {
+                    arena.give_back_claim(claim);
+                }
+            }
+            _ => {}
+        }
+        most = most.max(held.len());
+        assert_eq!(arena.live(), held.len());
+    }
+    assert_eq!(held.iter().collect::<BTreeSet<_>>().len(), held.len());
+    assert!(most > 1000 && arena.span() <= 2 * most + PATIENCE * SLOTS, "{most} {}", arena.span());
+}
+
+#[test]
+fn a_sealed_arena_is_full() {
+    let arena = arena(100);
+    let one = arena.claim().unwrap();
+    assert!(!arena.seal());
+    arena.give_back(one);
+    assert!(arena.seal() && !arena.seal());
+    assert_eq!(arena.claim(), Err(Exhausted::Limit));
+    arena.unseal();
+    assert_eq!(arena.live(), 0);
+    assert!(arena.claim().is_ok());
+}
+
+/// Rule Q2: what is all free is given back but for the first segments, and made again.
+#[test]
+fn segments_that_are_all_free_are_given_back() {
+    let (arena, participants) = (arena(640), Participants::new());
+    let claimed: Vec<_> = (0..640).map(|_| arena.claim().unwrap()).collect();
+    let kept = claimed.iter().copied().max().unwrap();
+    arena.give_back_all(claimed.iter().copied().filter(|index| *index != kept));
+    {
+        let pin = participants.pin();
+        arena.reclaim(&pin, 2);
+        let there = |number: usize| arena.peek(&pin, (number * SLOTS) as u32).is_some();
+        let numbers: Vec<_> = (0..arena.span() / SLOTS).filter(|number| there(*number)).collect();
+        assert_eq!(numbers, [0, 1, kept as usize / SLOTS]);
+    }
+    assert_eq!(arena.live(), 1);
+    let again: BTreeSet<_> = (1..640).map(|_| arena.claim().unwrap()).collect();
+    assert_eq!((again.len(), arena.claim()), (639, Err(Exhausted::Limit)));
+    assert!(!again.contains(&kept));
+    assert_eq!(arena.span(), 640);
+}
+
+#[test]
+fn a_claim_is_of_one_segment() {
+    let (mut claim, slots) = (Claim::none(), SLOTS as u32);
+    assert!(!claim.try_extend(slots));
+    assert!(claim.try_add(slots + 3) && claim.try_add(slots) && claim.try_extend(2 * slots - 1));
+    assert!(!claim.try_add(0) && !claim.try_add(2 * slots) && !claim.try_extend(3));
+    assert_eq!(claim.segment(), 1);
+    assert!(claim.eq([slots, slots + 3, 2 * slots - 1]));
+}
