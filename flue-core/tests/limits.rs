@@ -32,7 +32,9 @@ fn every_default_is_finite() {
         all.handles_per_message,
         all.bytes_per_message,
     ];
-    assert!(numbers.iter().all(|limit| (1..1 << 30).contains(limit)));
+    let own = MailboxLimits::default();
+    let own = [own.messages, own.bytes, own.handles, own.waiters];
+    assert!(numbers.iter().chain(&own).all(|limit| (1..1 << 30).contains(limit)));
     assert_eq!(all.handles_per_message as usize, MAX_MESSAGE_HANDLES);
 }
 

@@ -83,7 +83,7 @@ fn printed(busy: bool) -> Vec<String> {
     let mut says = |value: &dyn Debug| lines.push(format!("{value:?} {value:#?}"));
     says(&handle);
     says(&capability);
-    says(&[&QUIET as &dyn Debug, &office, &group, &table, &mailbox, &SendWait::new()]);
+    says(&[&QUIET as &dyn Debug, &*office, &office, &group, &table, &mailbox, &SendWait::new()]);
 
     table.send(handle, b"secret", &[handle]).unwrap();
     says(&mailbox.try_recv().unwrap());
@@ -121,7 +121,7 @@ fn debug_shows_nothing_of_others() {
     for (line, start) in quiet.iter().zip([
         "Handle(..) ",
         "Capability { permissions: Permissions(SEND), .. } ",
-        "[StaticPostOffice { .. }, PostOffice { .. }, RouteGroup { dead: false, .. }, Table { sealed: \
+        "[StaticPostOffice { .. }, Office { .. }, PostOffice { .. }, RouteGroup { dead: false, .. }, Table { sealed: \
          false, .. }, Mailbox { dead: false, .. }, SendWait { in_line: false, .. }] ",
         "Message { len: 6, handles: 1, .. } ",
         "Message(OwnedMessage { len: 6, handles: 1, .. }) ",
