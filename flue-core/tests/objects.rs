@@ -8,6 +8,7 @@ use flue_core::{
     Capability, CreateError, DownReason, Handle, Limits, Mailbox, MailboxLimits, Permissions,
     PostOffice, RouteGroup, SendError, SendWait, Signal, Table, TableError, TryRecvError,
 };
+use std::collections::HashSet;
 use std::task::{Context, Waker};
 
 /// Rule O1: objects of two offices do not work together, and nothing happens.
@@ -111,6 +112,36 @@ fn an_address_is_right_for_one_life() {
     let lonely = process(&office);
     assert_eq!(gone[0].0.link(&lonely.group), Ok(()));
     assert!(lonely.group.is_dead() && fresh.iter().all(|p| !p.group.is_dead()));
+}
+
+/// Rules O2, P3 and Q2: where memory was given back, what takes its place counts on: no
+/// handle is given out twice, and what is gone is nobody else.
+#[test]
+fn names_outlive_the_memory_of_what_they_named() {
+    let office = PostOffice::new();
+    let host = office.create_table().unwrap();
+    let (mut used, mut gone) = (HashSet::new(), Vec::new());
+    for round in 0..6 {
+        let processes: Vec<_> = (0..300).map(|_| process(&office)).collect();
+        for (number, process) in processes.iter().enumerate() {
+            let capability = process.mailbox.capability(Permissions::all());
+            let handle = host.insert(&capability).unwrap();
+            assert!(used.insert(handle), "round {round}, process {number}: a handle again");
+            gone.push((handle, capability));
+        }
+        for (handle, _) in &gone[round * 300..] {
+            host.release(*handle).unwrap();
+        }
+        drop(processes);
+        office.reclaim();
+        let fresh: Vec<_> = (0..20).map(|_| process(&office)).collect();
+        for (handle, capability) in &gone {
+            assert!(!host.contains(*handle) && capability.is_closed());
+            assert_eq!(capability.send(b"", &[]), Err(SendError::Closed));
+            assert_eq!(capability.kill(), Ok(()));
+        }
+        assert!(fresh.iter().all(|p| !p.group.is_dead() && p.mailbox.is_empty()));
+    }
 }
 
 /// Rule O2: handles and monitor ids of earlier lives name nothing after

@@ -81,6 +81,23 @@ fn a_long_walk_keeps_count_and_stays_small() {
     assert!(most > 1000 && arena.span() <= 2 * most + PATIENCE * SLOTS, "{most} {}", arena.span());
 }
 
+/// Rule Q2: what is full where a claim looks first is no reason to grow while most is free
+/// elsewhere; while most is in use, growing is quicker than a long search.
+#[test]
+fn only_what_is_in_use_grows() {
+    let segments = 4 * PATIENCE;
+    for (full, grows) in [(PATIENCE, false), (segments - 1, true)] {
+        let arena = arena(2 * segments * SLOTS);
+        let claimed: Vec<_> = (0..segments * SLOTS).map(|_| arena.claim().unwrap()).collect();
+        let span = arena.span();
+        assert_eq!(span, segments * SLOTS);
+        let is_free = |index: &u32| *index as usize >= full * SLOTS;
+        arena.give_back_all(claimed.into_iter().filter(is_free));
+        let index = arena.claim().unwrap();
+        assert!(is_free(&index) && (arena.span() > span) == grows, "{index} {}", arena.span());
+    }
+}
+
 #[test]
 fn a_sealed_arena_is_full() {
     let arena = arena(100);
@@ -123,4 +140,18 @@ fn a_claim_is_of_one_segment() {
     assert!(!claim.try_add(0) && !claim.try_add(2 * slots) && !claim.try_extend(3));
     assert_eq!(claim.segment(), 1);
     assert!(claim.eq([slots, slots + 3, 2 * slots - 1]));
+}
+
+/// Rule O2: what has lives goes on counting them where its memory was given back.
+#[test]
+fn lives_go_on_from_the_floor() {
+    fn of<T: Slot>() {
+        let slot = T::vacant();
+        let fresh = slot.floor();
+        slot.raise(fresh + 101);
+        assert!(slot.floor() >= fresh + 100);
+    }
+    of::<crate::cap::entry::Entry>();
+    of::<crate::link::Link>();
+    of::<crate::mailbox::channel::Channel>();
 }
