@@ -166,6 +166,9 @@ pub struct Stats {
     pub messages: usize,
     /// Message buffers taken from the office; see [`Limits::messages`].
     pub buffers: usize,
+    /// Those of them that have a block besides, for bytes that do not fit, and blocks at hand;
+    /// see [`PostOffice::inline_bytes`](crate::PostOffice::inline_bytes).
+    pub blocks: usize,
     /// Monitors armed, or fired and not yet received.
     pub monitors: usize,
     /// Links.

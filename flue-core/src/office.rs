@@ -11,10 +11,13 @@ use crate::index::{Index, MOST_RECORDS};
 use crate::life::{Address, Life};
 use crate::limits::{Limits, MAX_MESSAGE_HANDLES, Stats};
 use crate::link::Link;
+#[cfg(feature = "alloc")]
+use crate::mailbox::block::Block;
 use crate::mailbox::channel::Channel;
 use crate::mailbox::node::Node;
 use crate::mailbox::waiters::Waiter;
 use crate::monitor::Monitor;
+use crate::payload::{BLOCK_BYTES, INLINE_BYTES};
 use crate::reclaim::{Participants, Pin};
 use crate::refs::Refs;
 use crate::route::{Route, ahead};
@@ -45,6 +48,9 @@ pub struct Office {
     pub(crate) channels: Arena<Channel>,
     pub(crate) tables: Arena<TableSlot>,
     pub(crate) nodes: Arena<Node>,
+    /// No more of them are in messages than nodes are.
+    #[cfg(feature = "alloc")]
+    pub(crate) blocks: Arena<Block>,
     pub(crate) monitors: Arena<Monitor>,
     pub(crate) links: Arena<Link>,
     pub(crate) waiters: Arena<Waiter>,
@@ -80,6 +86,8 @@ impl Office {
                 channels: Arena::new(MANY),
                 tables: Arena::new(limits.tables as usize),
                 nodes: Arena::new(least(limits.messages as usize, Node::NAMES / part)),
+                #[cfg(feature = "alloc")]
+                blocks: Arena::new(least(limits.messages as usize, Node::NAMES / part)),
                 monitors: Arena::new(Monitor::NAMES / part),
                 links: Arena::new(least(MANY, Link::NAMES / part)),
                 waiters: Arena::new(MANY),
@@ -115,6 +123,12 @@ impl Office {
         if !self.is_fixed() {
             index.spread(records);
         }
+    }
+
+    /// Bytes that are inline here: in a node, or in a block.
+    #[inline(always)]
+    pub(crate) fn most_inline(&self) -> usize {
+        if self.is_fixed() { INLINE_BYTES } else { BLOCK_BYTES }
     }
 
     /// Whether buffers are too few for some to be kept at hand, where others miss them.
@@ -231,6 +245,26 @@ impl PostOffice {
         Ok(Table::create(self, Address::NOWHERE)?)
     }
 
+    /// Bytes of a message that travel in the message itself: they are copied, need no memory
+    /// of their own, and count for nothing against the mailbox's limit of bytes (rule S3).
+    /// At least [`INLINE_BYTES`], which is what there is in static storage.
+    ///
+    /// ```
+    /// # use flue_core::{INLINE_BYTES, Permissions, PostOffice};
+    /// let office = PostOffice::new();
+    /// assert!(office.inline_bytes() > INLINE_BYTES);
+    /// # let group = office.create_group()?;
+    /// # let mailbox = group.create_mailbox(&group.create_table()?)?;
+    /// # let capability = mailbox.capability(Permissions::SEND);
+    /// capability.send(&vec![7; office.inline_bytes()], &[])?;
+    /// assert_eq!(office.stats().bytes, 0);
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn inline_bytes(&self) -> usize {
+        self.most_inline()
+    }
+
     /// What is there, counted by walking: for people, not on any signal's path.
     ///
     /// ```
@@ -253,6 +287,8 @@ impl PostOffice {
             groups: self.groups.live(),
             tables: self.tables.live(),
             buffers: self.nodes.live(),
+            #[cfg(feature = "alloc")]
+            blocks: self.blocks.live(),
             links: self.links.live(),
             ..Stats::default()
         };
@@ -299,7 +335,7 @@ impl PostOffice {
         self.tables.visit(&pin, |number, slot| {
             if slot.acquire() {
                 let table = Table::from_acquired(self, number, slot);
-                self.nodes.give_back_all(core::iter::from_fn(|| slot.magazine.take()));
+                self.empty_magazines(slot);
                 table.slot().entries.reclaim(&pin);
             }
         });
@@ -315,6 +351,7 @@ impl PostOffice {
             }
         });
         self.nodes.reclaim(&pin, 0);
+        self.blocks.reclaim(&pin, 0);
         self.monitors.reclaim(&pin, 0);
         self.links.reclaim(&pin, 0);
         self.waiters.reclaim(&pin, 0);

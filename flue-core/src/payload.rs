@@ -3,8 +3,9 @@
 use core::fmt;
 use core::ops::Deref;
 
-/// Bytes that travel in the message itself; more are copied once into memory of
-/// their own, or not at all if they are owned.
+/// Bytes that travel in the message itself in every post office; where storage grows,
+/// [more do](crate::PostOffice::inline_bytes). Beyond that they are copied once into
+/// memory of their own, or not at all if they are owned.
 ///
 /// ```
 /// # use flue_core::{INLINE_BYTES, Permissions, PostOffice};
@@ -17,6 +18,14 @@ use core::ops::Deref;
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 pub const INLINE_BYTES: usize = if usize::BITS >= 64 { 48 } else { 24 };
+
+/// Bytes that travel in a message with a block: no more, so that a payload of them is
+/// moved in pieces and not by a call.
+pub(crate) const BLOCK_BYTES: usize = match usize::BITS {
+    _ if cfg!(not(feature = "alloc")) => INLINE_BYTES,
+    64.. => 112,
+    _ => 56,
+};
 
 /// Owned bytes, sent without copying: the receiver reads the sender's very
 /// buffer (rule S5).
@@ -47,14 +56,14 @@ pub(crate) enum Kind {
 /// in pieces of other sizes, stores and the loads after them do not meet.
 pub(crate) struct InlineBytes {
     length: usize,
-    words: [usize; INLINE_BYTES / size_of::<usize>()],
+    words: [usize; BLOCK_BYTES / size_of::<usize>()],
 }
 
 impl InlineBytes {
-    /// A copy of `data`, of which there are at most `INLINE_BYTES`.
+    /// A copy of `data`, of which there are at most `BLOCK_BYTES`.
     fn copied(data: &[u8]) -> Self {
-        let mut words = [0; INLINE_BYTES / size_of::<usize>()];
-        let length = data.len().min(INLINE_BYTES);
+        let mut words = [0; BLOCK_BYTES / size_of::<usize>()];
+        let length = data.len().min(BLOCK_BYTES);
         // SAFETY: `length` bytes are readable there and writable here, apart.
         unsafe { core::ptr::copy_nonoverlapping(data.as_ptr(), (&raw mut words).cast(), length) };
         Self { length, words }
@@ -114,7 +123,7 @@ impl Deref for Owned {
 }
 
 impl Payload {
-    /// A copy of `data`, which is at most `INLINE_BYTES`.
+    /// A copy of `data`, which is at most `BLOCK_BYTES`.
     pub(crate) fn inline(data: &[u8]) -> Self {
         Self(Kind::Inline(InlineBytes::copied(data)))
     }
@@ -124,11 +133,16 @@ impl Payload {
     }
 
     /// Bytes that a mailbox is charged for it: those that are not inline.
-    pub(crate) fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> u32 {
         match &self.0 {
             Kind::Inline(_) => 0,
-            Kind::Owned(owned) => owned.len(),
+            Kind::Owned(owned) => owned.len() as u32,
         }
+    }
+
+    /// Whether its bytes are copied when it is sent.
+    pub(crate) fn is_inline(&self) -> bool {
+        matches!(self.0, Kind::Inline(_))
     }
 
     pub(crate) fn into_kind(self) -> Kind {

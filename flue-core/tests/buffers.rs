@@ -40,6 +40,33 @@ fn few_come_back_at_once() {
     }
 }
 
+/// Rules S1 and Q1: nor is one `Full` for want of a block, as long as there is a buffer.
+#[test]
+fn blocks_come_back_at_once() {
+    let office = with_buffers(4);
+    let mut both = [(); 2].map(|()| process_with(&office, limits(4, 0, 1)));
+    let to = both.each_ref().map(|process| process.mailbox.export(Permissions::SEND).unwrap());
+    for round in 0..1000_u32 {
+        for (process, to) in both.iter_mut().zip(to) {
+            let bytes = round.to_le_bytes().repeat(25);
+            process.table.send(to, &bytes, &[to][..(round % 2) as usize]).unwrap();
+            assert_eq!(data(&mut process.mailbox), bytes);
+            assert_eq!(office.stats().blocks, 0);
+        }
+    }
+    both[0].table.send(to[0], &[1; 100], &[]).unwrap();
+    both[0].table.send(to[0], &[2; 100], &[]).unwrap();
+    assert_eq!(both[0].table.send(to[0], &[3; 100], &[]), Err(SendError::Full));
+    assert_eq!((office.stats().buffers, office.stats().blocks), (4, 2));
+    // A guard has the block as long as it has the message, and a queue that is dropped none.
+    let guard = both[0].mailbox.try_recv().unwrap();
+    assert_eq!(office.stats().blocks, 2);
+    drop(guard);
+    assert_eq!(office.stats().blocks, 1);
+    drop(both);
+    assert_eq!((office.stats().buffers, office.stats().blocks), (0, 0));
+}
+
 /// Rule Q1: where there are many, receivers keep some at hand; who finds nothing to receive
 /// gives them back as soon as they are scarce.
 #[test]
@@ -96,6 +123,39 @@ fn tables_leave_some_to_others() {
     office.reclaim();
     // The last message's buffer is the sink's.
     assert_eq!(sent + fill(), BUFFERS - 1);
+}
+
+/// Rule Q1: as both of the above, of blocks.
+#[test]
+fn kept_blocks_come_back_when_they_are_scarce() {
+    const BUFFERS: u32 = 4096;
+    let office = with_buffers(BUFFERS);
+    let mut all: Vec<_> = (0..128).map(|_| process_with(&office, limits(100, 0, 0))).collect();
+    for Process { table, mailbox, .. } in &mut all {
+        let to = mailbox.export(Permissions::SEND).unwrap();
+        for number in 0..31_u8 {
+            table.send(to, &[number; 100], &[]).unwrap();
+        }
+        for number in 0..31_u8 {
+            assert_eq!(data(mailbox), [number; 100]);
+        }
+        assert_empty(mailbox);
+    }
+    let kept = office.stats().blocks as u32;
+    assert!((1000..=BUFFERS / 2 + 128).contains(&kept), "{kept}");
+    let one = process_with(&office, limits(BUFFERS, 0, 0));
+    let to = one.mailbox.capability(Permissions::SEND);
+    let fill = || (0..BUFFERS).take_while(|_| to.send(&[7; 100], &[]).is_ok()).count() as u32;
+    let sent = fill();
+    assert!(sent >= BUFFERS / 2 - 128, "{sent}");
+    all.iter_mut().for_each(|process| assert_empty(&mut process.mailbox));
+    office.reclaim();
+    // Of the nodes each mailbox has the last message's.
+    assert_eq!(sent + fill(), BUFFERS - 128);
+    assert_eq!(office.stats().blocks as u32, BUFFERS - 128);
+    drop((all, one));
+    office.reclaim();
+    assert_eq!((office.stats().buffers, office.stats().blocks), (0, 0));
 }
 
 /// Rule O1: a static post office has no memory to give back.

@@ -653,7 +653,7 @@ fn no_message_after_the_down_of_its_sender() {
                             let sent = if kind == 0 {
                                 table.send(handle, b"x", &[])
                             } else {
-                                table.send(handle, &[0; 60], &[handle])
+                                table.send(handle, &[0; 160], &[handle])
                             };
                             match sent {
                                 Ok(()) => accepted += 1,

@@ -319,7 +319,7 @@ fn hostile_processes_harm_themselves() {
                     10 => table.capability(a).ok().map(|_| a),
                     _ => {
                         let mut cx = Context::from_waker(Waker::noop());
-                        let _ = table.poll_send(&mut cx, &mut SendWait::new(), a, &[0; 60], &[b]);
+                        let _ = table.poll_send(&mut cx, &mut SendWait::new(), a, &[0; 160], &[b]);
                         None
                     }
                 };
@@ -366,7 +366,7 @@ fn a_small_stack_is_enough() {
         let mut ids = Vec::new();
         for _ in 0..20_000 {
             table.send(to, b"", &[to; MAX_MESSAGE_HANDLES][..1]).unwrap_or_default();
-            table.send(to, &[0; 100], &[]).unwrap();
+            table.send(to, &[0; 200], &[]).unwrap();
             let target = process_with(&office, limits(1, 0, 0));
             let handle = table.insert(&target.mailbox.capability(Permissions::MONITOR)).unwrap();
             ids.push(table.monitor(handle, &mailbox).unwrap());

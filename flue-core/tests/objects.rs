@@ -300,14 +300,14 @@ fn every_kind_of_owner_keeps_its_group() {
 /// What a little world consists of, each to be dropped by itself.
 fn things() -> Vec<Box<dyn std::any::Any + Send>> {
     let office = PostOffice::new();
-    let Process { group, table, mut mailbox } = process_with(&office, limits(2, 64, 4));
+    let Process { group, table, mut mailbox } = process_with(&office, limits(2, 200, 4));
     let peer = process(&office);
     let to = mailbox.export(Permissions::all()).unwrap();
     let watched = peer.mailbox.capability(Permissions::all());
     table.insert(&watched).unwrap();
     watched.monitor(&mailbox).unwrap();
     watched.link(&group).unwrap();
-    table.send(to, &[7; 60], &[to]).unwrap();
+    table.send(to, &[7; 160], &[to]).unwrap();
     let owned = owned(&mut mailbox);
     table.send(to, b"queued", &[to]).unwrap();
     table.send(to, b"queued", &[]).unwrap();
@@ -415,7 +415,7 @@ fn a_sealed_table_does_nothing() {
     assert_eq!(table.release(to), Err(dead));
     assert_eq!(table.demote(to, Permissions::SEND), Err(dead));
     assert_eq!(table.send(to, b"", &[]), Err(SendError::Dead));
-    assert_eq!(table.send(to, &[0; 100], &[to]), Err(SendError::Dead));
+    assert_eq!(table.send(to, &[0; 200], &[to]), Err(SendError::Dead));
     assert_eq!(table.send_payload(to, vec![1].into(), &[]).unwrap_err().error, SendError::Dead);
     let mut cx = Context::from_waker(Waker::noop());
     let polled = table.poll_send(&mut cx, &mut SendWait::new(), to, b"", &[]);

@@ -69,20 +69,20 @@ fn checks_come_in_order() {
 fn a_failure_leaves_nothing_behind() {
     let office = PostOffice::new();
     let user = process(&office);
-    let mut receiver = process_with(&office, limits(2, 100, 2));
+    let mut receiver = process_with(&office, limits(2, 250, 2));
     let to = user.table.insert(&receiver.mailbox.capability(Permissions::SEND)).unwrap();
-    user.table.send(to, &[1; 60], &[to]).unwrap();
+    user.table.send(to, &[1; 160], &[to]).unwrap();
     let before = (office.stats(), user.table.len(), receiver.table.len(), receiver.mailbox.len());
     for _ in 0..1000 {
-        assert_eq!(user.table.send(to, &[2; 60], &[]), Err(SendError::Full), "bytes");
+        assert_eq!(user.table.send(to, &[2; 160], &[]), Err(SendError::Full), "bytes");
         assert_eq!(user.table.send(to, b"", &[to, to]), Err(SendError::Full), "handles");
         assert_eq!(
-            user.table.send(to, &[2; 60], &[to]),
+            user.table.send(to, &[2; 160], &[to]),
             Err(SendError::Full),
             "bytes, with handles"
         );
         assert_eq!(
-            user.table.send_payload(to, vec![2; 60].into(), &[to]).unwrap_err().error,
+            user.table.send_payload(to, vec![2; 160].into(), &[to]).unwrap_err().error,
             SendError::Full
         );
     }
@@ -91,12 +91,12 @@ fn a_failure_leaves_nothing_behind() {
     after.0.buffers = before.0.buffers; // What a table keeps at hand.
     assert_eq!(after, before);
     // What the failed sends had reserved is there for others.
-    user.table.send(to, &[3; 49], &[]).unwrap_err();
+    user.table.send(to, &[3; 113], &[]).unwrap_err();
     user.table.send(to, b"small", &[to]).unwrap();
-    assert_eq!(data(&mut receiver.mailbox), [1; 60]);
+    assert_eq!(data(&mut receiver.mailbox), [1; 160]);
     assert_eq!(data(&mut receiver.mailbox), b"small");
-    user.table.send(to, &[4; 100], &[to, to]).unwrap();
-    assert_eq!(data(&mut receiver.mailbox), [4; 100]);
+    user.table.send(to, &[4; 250], &[to, to]).unwrap();
+    assert_eq!(data(&mut receiver.mailbox), [4; 250]);
 }
 
 /// Rule S1: the host's capabilities are checked in the same order.
@@ -232,13 +232,14 @@ fn a_full_mailbox_keeps_what_it_has() {
         assert_empty(&mut receiver.mailbox);
     }
     // Bytes: inline ones are free, owned and copied ones are not.
+    let inline = office.inline_bytes();
     to.send_payload(vec![0; 60].into(), &[]).unwrap();
-    assert_eq!(to.send(&[0; INLINE_BYTES + 1], &[]), Err(SendError::Full));
+    assert_eq!(to.send(&vec![0; inline + 1], &[]), Err(SendError::Full));
     assert_eq!(to.send_payload(vec![0; 41].into(), &[]).unwrap_err().error, SendError::Full);
     to.send_payload(vec![0; 40].into(), &[]).unwrap();
-    to.send(&[0; INLINE_BYTES], &[]).unwrap();
+    to.send(&vec![0; inline], &[]).unwrap();
     assert_eq!(office.stats().bytes, 100);
-    for length in [60, 40, INLINE_BYTES] {
+    for length in [60, 40, inline] {
         assert_eq!(data(&mut receiver.mailbox).len(), length);
     }
     assert_eq!(office.stats().bytes, 0);
@@ -247,6 +248,77 @@ fn a_full_mailbox_keeps_what_it_has() {
     assert_eq!(to.send(b"", &[&to]), Err(SendError::Full));
     assert_eq!(data(&mut receiver.mailbox), b"");
     to.send(b"", &[&to]).unwrap();
+}
+
+/// Rules R1, R2, S3 and S5: whatever its length, a message is what was sent; what is inline
+/// counts for nothing and can be kept and sent on without a charge.
+#[test]
+fn every_length_arrives() {
+    let office = PostOffice::new();
+    let mut receiver = process_with(&office, limits(8, 4 * 256, 8));
+    let to = receiver.mailbox.export(Permissions::SEND).unwrap();
+    let capability = receiver.mailbox.capability(Permissions::SEND);
+    let bytes: Vec<u8> = (1..=255).collect();
+    let inline = office.inline_bytes();
+    assert!(INLINE_BYTES < inline && inline < 255);
+    for length in 0..=255 {
+        let bytes = &bytes[..length];
+        receiver.table.send(to, bytes, &[]).unwrap();
+        receiver.table.send(to, bytes, &[to, to]).unwrap();
+        capability.send(bytes, &[]).unwrap();
+        capability.send(bytes, &[&capability]).unwrap();
+        let charged = if length <= inline { 0 } else { 4 * length };
+        assert_eq!(office.stats().bytes, charged, "{length}");
+        assert_eq!(data(&mut receiver.mailbox), bytes);
+        let Ok(Signal::Message(message)) = receiver.mailbox.try_recv() else { unreachable!() };
+        assert_eq!((message.data(), message.handles()), (bytes, &[to, to][..]));
+        std::mem::forget(message); // The next receive settles it.
+        let kept = owned(&mut receiver.mailbox);
+        assert_eq!(kept.data(), bytes);
+        let kept = kept.into_payload();
+        assert_eq!(data(&mut receiver.mailbox), bytes);
+        let before = office.stats().bytes;
+        receiver.table.send_payload(to, kept, &[]).unwrap();
+        assert_eq!(office.stats().bytes - before, if length <= inline { 0 } else { length });
+        assert_eq!(data(&mut receiver.mailbox), bytes);
+    }
+    for length in [inline, inline + 1] {
+        capability.send(&bytes[..length], &[]).unwrap(); // Never received.
+        let mut wait = SendWait::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        let sent = capability.poll_send(&mut cx, &mut wait, &bytes[..length], &[]);
+        assert_eq!(sent, Poll::Ready(Ok(())));
+    }
+    drop(receiver);
+    assert_eq!((office.stats().buffers, office.stats().bytes), (0, 0));
+    office.reclaim();
+    assert_eq!(office.stats().blocks, 0);
+}
+
+/// Rule S1: a send that is refused after it has taken a block gives that back: of a full mailbox,
+/// of a closed one, of a dead group's, and of a table that is sealed.
+#[test]
+fn refused_blocks_are_given_back() {
+    let mut few = Limits::default();
+    few.messages = 64; // So few that nobody keeps any.
+    let office = PostOffice::with_limits(few);
+    let user = process(&office);
+    let receiver = process_with(&office, limits(1, 0, 1));
+    let to = user.table.insert(&receiver.mailbox.capability(Permissions::SEND)).unwrap();
+    let all = |expected| {
+        for attach in [&[][..], &[to]] {
+            assert_eq!(user.table.send(to, &[1; 100], attach), Err(expected));
+            assert_eq!(office.stats().blocks, 0);
+        }
+    };
+    user.table.send(to, b"fills it", &[]).unwrap();
+    all(SendError::Full);
+    receiver.group.kill();
+    all(SendError::Closed);
+    drop(receiver);
+    all(SendError::Closed);
+    user.group.kill();
+    all(SendError::Dead);
 }
 
 /// Rule S3: limits are finite by default, and zero is one.
@@ -710,15 +782,15 @@ fn the_end_wakes_waiting_senders() {
 #[test]
 fn any_kind_of_room_wakes() {
     let office = PostOffice::new();
-    let mut receiver = process_with(&office, limits(10, 100, 1));
+    let mut receiver = process_with(&office, limits(10, 250, 1));
     let to = receiver.mailbox.capability(Permissions::SEND);
-    to.send(&[1; 60], &[]).unwrap();
-    let mut bytes = Waiting::new(&[2; 60]);
+    to.send(&[1; 160], &[]).unwrap();
+    let mut bytes = Waiting::new(&[2; 160]);
     assert!(bytes.poll(&to).is_pending());
-    assert_eq!(data(&mut receiver.mailbox), [1; 60]);
+    assert_eq!(data(&mut receiver.mailbox), [1; 160]);
     assert_eq!(bytes.count.calls(), 1);
     assert_eq!(bytes.poll(&to), Poll::Ready(Ok(())));
-    assert_eq!(data(&mut receiver.mailbox), [2; 60]);
+    assert_eq!(data(&mut receiver.mailbox), [2; 160]);
 
     to.send(b"", &[&to]).unwrap();
     let taken = owned(&mut receiver.mailbox).take_handles().next().unwrap();
@@ -730,7 +802,7 @@ fn any_kind_of_room_wakes() {
     assert_eq!(count.calls(), 1);
     assert_eq!(to.poll_send(&mut cx, &mut wait, b"", &[&to]), Poll::Ready(Ok(())));
     // What no room will ever do for is refused at once.
-    let never = to.poll_send(&mut cx, &mut SendWait::new(), &[0; 101], &[]);
+    let never = to.poll_send(&mut cx, &mut SendWait::new(), &[0; 251], &[]);
     assert_eq!(never, Poll::Ready(Err(SendError::Full)));
     let never = to.poll_send(&mut cx, &mut SendWait::new(), b"", &[&to, &to]);
     assert_eq!(never, Poll::Ready(Err(SendError::Full)));
@@ -828,6 +900,29 @@ fn a_wait_that_was_woken_for_too_little_passes_it_on() {
     drop(wait_two);
     assert_eq!(one.calls(), before.1 + 1, "there is room for the next");
     assert_eq!(poll(&second, &mut wait_one, &[to]), Poll::Ready(Ok(())));
+}
+
+/// Rule S6: a wake is for the room there was when it came. One whose room others took is used
+/// up: whatever its sender wants next, it wakes nobody behind for it. (Found by fuzzing.)
+#[test]
+fn a_wake_whose_room_was_taken_is_used_up() {
+    let office = PostOffice::new();
+    let mut receiver = process_with(&office, limits(1, 100, 0));
+    let to = receiver.mailbox.capability(Permissions::SEND);
+    to.send(b"fills it", &[]).unwrap();
+    let (mut first, mut second) = (Waiting::new(b"inline"), Waiting::new(b"behind"));
+    assert!(first.poll(&to).is_pending());
+    assert_eq!(data(&mut receiver.mailbox), b"fills it");
+    assert_eq!(first.count.calls(), 1);
+    to.send(b"came first", &[]).unwrap();
+    assert!(first.poll(&to).is_pending() && second.poll(&to).is_pending());
+    let mut bytes = Some(Payload::from(vec![1; 10]));
+    let mut cx = Context::from_waker(&first.waker);
+    let sent = to.poll_send_payload(&mut cx, &mut first.wait, &mut bytes, &[]);
+    assert!(sent.is_pending() && bytes.is_some());
+    assert_eq!((first.count.calls(), second.count.calls()), (1, 0), "nothing has happened");
+    assert_eq!(data(&mut receiver.mailbox), b"came first");
+    assert_eq!((first.count.calls(), second.count.calls()), (2, 0));
 }
 
 /// Rules S2 and S6: who hoards is refused capabilities, not data. A sender whose capabilities

@@ -75,6 +75,7 @@ fn measured() -> Vec<(String, u32)> {
     let receiving = receiver.create_mailbox_with(&table, limits()).unwrap();
     let to = receiving.capability(Permissions::SEND);
     row("a message", each(|_| to.send(b"inline", &[]).unwrap()));
+    row("a message in a block", each(|_| to.send(&[0; 100], &[]).unwrap()));
     row("a monitor", each(|at| to_each[at].monitor(&receiving).unwrap()));
     let groups: Vec<_> = (0..MANY).map(|_| office.create_group().unwrap()).collect();
     row("a link", each(|at| group.link(&groups[at]).unwrap()));

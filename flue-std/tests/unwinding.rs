@@ -79,7 +79,14 @@ const CODE: &[(&str, Code)] = &[
 /// All that a program has in the end.
 fn is_empty(stats: &Stats) -> bool {
     let objects = stats.groups + stats.routes + stats.tables;
-    objects + stats.messages + stats.buffers + stats.monitors + stats.links + stats.bytes == 0
+    objects
+        + stats.messages
+        + stats.buffers
+        + stats.blocks
+        + stats.monitors
+        + stats.links
+        + stats.bytes
+        == 0
 }
 
 /// Rules O4, R2 and K3: whatever a process holds when it panics, its group is killed,

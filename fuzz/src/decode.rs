@@ -7,6 +7,9 @@ use flue_spec::{Limits, MailboxLimits};
 
 use crate::op::{Alleged, Letter, Op, Passing, Pick, Setup, Via};
 
+/// What `PostOffice::inline_bytes` says where storage grows.
+const WIDE: usize = INLINE_BYTES + 64;
+
 /// How one operation is made of bytes.
 pub type Verb = fn(&mut Bytes<'_>) -> Result<Op>;
 
@@ -98,7 +101,7 @@ impl<'a> Bytes<'a> {
     }
 
     pub(crate) fn length(&mut self) -> Result<usize> {
-        let edges = [INLINE_BYTES - 1, INLINE_BYTES, INLINE_BYTES + 1, 100, 120, 121, 1000];
+        let edges = [INLINE_BYTES - 1, INLINE_BYTES, INLINE_BYTES + 1, WIDE, WIDE + 1, 121, 1000];
         let byte = self.bytes.arbitrary::<u8>()?;
         Ok(if byte < 0xA0 { usize::from(byte & 7) } else { edges[usize::from(byte) % 7] })
     }

@@ -48,6 +48,7 @@ fn check(stats: &Stats) {
     assert!(stats.groups <= limits.groups as usize, "{stats:?}");
     assert!(stats.tables <= limits.tables as usize, "{stats:?}");
     assert!(stats.buffers <= limits.messages as usize, "{stats:?}");
+    assert!(stats.blocks <= limits.messages as usize, "{stats:?}");
     assert!(stats.links <= (limits.links_per_group * limits.groups) as usize, "{stats:?}");
 }
 

@@ -422,7 +422,7 @@ pub fn run(source: &mut Source) -> (World, History<Call>) {
         ..MailboxLimits::default()
     };
     let office = PostOffice::with_limits(translate::limits(limits));
-    let mut spec = Spec::new(limits, flue_core::INLINE_BYTES);
+    let mut spec = Spec::new(limits, office.inline_bytes());
     let group = office.create_group().expect("few");
     let table = group.create_table().expect("few");
     spec.create_group().and_then(|group| spec.create_group_table(group)).expect("few");

@@ -235,7 +235,7 @@ impl World {
     /// What there is now. Buffers are left out: some stay at hand.
     pub fn holdings(&self) -> (Stats, usize) {
         let mut stats = self.office.stats();
-        stats.buffers = 0;
+        (stats.buffers, stats.blocks) = (0, 0);
         (stats, self.table.len())
     }
 

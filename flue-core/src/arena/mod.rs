@@ -76,8 +76,10 @@ pub(crate) enum Exhausted {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Claim {
     base: u32,
-    mask: usize,
+    mask: u32,
 }
+
+const _: () = assert!(SLOTS <= u32::BITS as usize);
 
 impl Claim {
     /// No slots.
@@ -94,7 +96,7 @@ impl Claim {
     /// Which of its slots they are.
     #[inline(always)]
     pub(crate) fn mask(self) -> usize {
-        self.mask
+        self.mask as usize
     }
 
     /// Adds a slot that the caller has claimed, if it is of the same segment, or
@@ -351,7 +353,7 @@ impl<T: Slot> Arena<T> {
         if surplus > 0 {
             self.forget(surplus);
         }
-        Claim { base: (number * SLOTS) as u32, mask }
+        Claim { base: (number * SLOTS) as u32, mask: mask as u32 }
     }
 
     /// Gives back one slot.

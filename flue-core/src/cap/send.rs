@@ -27,15 +27,15 @@ impl Checked<'_> {
         self.office.deliver(self.sender, &self.granted, letter, self.attached)
     }
 
-    fn needs(&self, bytes: usize) -> Needs {
-        Needs { bytes: bytes as u32, handles: self.attached.len() as u32 }
+    fn needs(&self, bytes: u32) -> Needs {
+        Needs { bytes, handles: self.attached.len() as u32 }
     }
 
     fn poll(
         &self,
         cx: &mut Context<'_>,
         wait: &mut SendWait,
-        bytes: usize,
+        bytes: u32,
         attempt: impl FnMut() -> Result<(), Undelivered>,
     ) -> Poll<Result<(), SendError>> {
         let route = self.granted.reference().route;
@@ -130,7 +130,7 @@ impl Table {
     #[inline]
     pub fn send(&self, to: Handle, data: &[u8], attach: &[Handle]) -> Result<(), SendError> {
         if attach.is_empty() && data.len() <= INLINE_BYTES {
-            return self.send_inline(to, data);
+            return self.send_inline::<false>(to, data);
         }
         self.send_slowly(to, data, attach)
     }
@@ -138,7 +138,7 @@ impl Table {
     /// That the table is not sealed is checked once, at the commit; what fails
     /// before is `Dead` all the same if it is.
     #[inline(always)]
-    fn send_inline(&self, to: Handle, data: &[u8]) -> Result<(), SendError> {
+    fn send_inline<const IN_BLOCK: bool>(&self, to: Handle, data: &[u8]) -> Result<(), SendError> {
         let view = self.view();
         let most = view.office().limits().bytes_per_message as usize;
         let sent = if data.len() > most {
@@ -146,7 +146,8 @@ impl Table {
         } else if let Some(target) = view.lookup(to) {
             match Granted::check(target) {
                 Some(granted) => {
-                    let sent = view.office().deliver_inline(Some(view), &granted, data);
+                    let office = view.office();
+                    let sent = office.deliver_inline::<IN_BLOCK>(Some(view), &granted, data);
                     sent.map_err(|refused| refused.error)
                 }
                 None => Err(SendError::PermissionDenied),
@@ -162,6 +163,10 @@ impl Table {
 
     #[inline(never)]
     fn send_slowly(&self, to: Handle, data: &[u8], attach: &[Handle]) -> Result<(), SendError> {
+        #[cfg(feature = "alloc")]
+        if attach.is_empty() && data.len() <= self.post_office().most_inline() {
+            return self.send_inline::<true>(to, data);
+        }
         let most = self.post_office().most_bytes(true);
         let mut attached = Attached::new();
         let checked = self.check(to, data.len(), most, attach, &mut attached)?;
@@ -198,8 +203,8 @@ impl Table {
         payload: Payload,
         attach: &[Handle],
     ) -> Result<(), RejectedPayload> {
-        let most = self.post_office().most_bytes(false);
         with_payload(payload, |letter| {
+            let most = self.post_office().most_bytes(letter.is_copied());
             let mut attached = Attached::new();
             let checked = self.check(to, letter.len(), most, attach, &mut attached)?;
             checked.deliver(letter).map_err(|refused| refused.error)
@@ -263,8 +268,10 @@ impl Table {
                 Poll::Ready(Err(error))
             }
             Ok(checked) => {
-                let bytes = if data.len() <= INLINE_BYTES { 0 } else { data.len() };
-                checked.poll(cx, wait, bytes, || checked.deliver(Letter::Copied(data)))
+                let letter = Letter::Copied(data);
+                checked.poll(cx, wait, letter.weight(checked.office.most_inline()), || {
+                    checked.deliver(Letter::Copied(data))
+                })
             }
         }
     }
@@ -307,7 +314,7 @@ impl Table {
         payload: &mut Option<Payload>,
         attach: &[Handle],
     ) -> Poll<Result<(), SendError>> {
-        let most = self.post_office().most_bytes(false);
+        let most = self.post_office().most_bytes(payload.as_ref().is_some_and(Payload::is_inline));
         let length = payload.as_ref().map_or(0, |payload| payload.len());
         let mut attached = Attached::new();
         match self.check(to, length, most, attach, &mut attached) {
@@ -407,8 +414,8 @@ impl Capability {
         payload: Payload,
         attach: &[&Capability],
     ) -> Result<(), RejectedPayload> {
-        let most = self.post_office().most_bytes(false);
         with_payload(payload, |letter| {
+            let most = self.post_office().most_bytes(letter.is_copied());
             let mut attached = Attached::new();
             let checked = self.check(letter.len(), most, attach, &mut attached)?;
             checked.deliver(letter).map_err(|refused| refused.error)
@@ -453,8 +460,10 @@ impl Capability {
                 Poll::Ready(Err(error))
             }
             Ok(checked) => {
-                let bytes = if data.len() <= INLINE_BYTES { 0 } else { data.len() };
-                checked.poll(cx, wait, bytes, || checked.deliver(Letter::Copied(data)))
+                let letter = Letter::Copied(data);
+                checked.poll(cx, wait, letter.weight(checked.office.most_inline()), || {
+                    checked.deliver(Letter::Copied(data))
+                })
             }
         }
     }
@@ -492,8 +501,8 @@ impl Capability {
         payload: &mut Option<Payload>,
         attach: &[&Capability],
     ) -> Poll<Result<(), SendError>> {
+        let most = self.post_office().most_bytes(payload.as_ref().is_some_and(Payload::is_inline));
         let length = payload.as_ref().map_or(0, |payload| payload.len());
-        let most = self.post_office().most_bytes(false);
         let mut attached = Attached::new();
         match self.check(length, most, attach, &mut attached) {
             Err(error) => {

@@ -50,8 +50,11 @@ pub(crate) struct TableSlot {
     pub(super) live: AtomicU32,
     pub(crate) entries: Small<Entry, FIRST_ENTRIES>,
     pub(super) index: Index,
+    /// Message nodes, and blocks, at hand.
     #[cfg(feature = "alloc")]
-    pub(crate) magazine: Magazine,
+    pub(crate) nodes: Magazine,
+    #[cfg(feature = "alloc")]
+    pub(crate) blocks: Magazine,
 }
 
 impl TableSlot {
@@ -70,7 +73,9 @@ impl TableSlot {
                 entries: Small::new(first_entries()),
                 index: Index::new(),
                 #[cfg(feature = "alloc")]
-                magazine: Magazine::new(),
+                nodes: Magazine::new(),
+                #[cfg(feature = "alloc")]
+                blocks: Magazine::new(),
             }
         }
     }

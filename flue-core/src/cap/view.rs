@@ -324,7 +324,7 @@ impl<'t> View<'t> {
     /// Empties the table, whose last reference is gone.
     pub(super) fn clear(self) {
         #[cfg(feature = "alloc")]
-        self.office().nodes.give_back_all(core::iter::from_fn(|| self.slot().magazine.take()));
+        self.office().empty_magazines(self.slot());
         if self.slot().live.load(Relaxed) == 0 {
             return;
         }

@@ -10,11 +10,13 @@
 //! Lock-free. A sender stopped at any instruction keeps what it had reserved,
 //! and stops nobody (rule S4).
 
+#[cfg(feature = "alloc")]
+use super::block::Block;
 use super::channel::Channel;
 use super::head::{Element, Pushed};
 use super::node::{Content, Node};
 use super::parcel::Parcel;
-use crate::arena::{Claim, Exhausted};
+use crate::arena::Exhausted;
 use crate::cap::Reference;
 use crate::cap::granted::{Granted, Send as MaySend};
 use crate::cap::view::View;
@@ -79,13 +81,26 @@ impl Letter<'_> {
         }
     }
 
-    /// Bytes to be charged: those that are not inline.
-    fn weight(&self) -> u32 {
+    pub(crate) fn is_copied(&self) -> bool {
+        matches!(self, Self::Copied(_))
+    }
+
+    /// Bytes to be charged: those that are not among the `most` inline.
+    pub(crate) fn weight(&self, most: usize) -> u32 {
         match self {
-            Self::Copied(data) if data.len() <= INLINE_BYTES => 0,
+            Self::Copied(data) if data.len() <= most => 0,
             letter => letter.len() as u32,
         }
     }
+}
+
+/// What a node is filled with.
+enum Filling<'l> {
+    Inline(&'l [u8]),
+    /// Index of the block that has so many bytes.
+    #[cfg(feature = "alloc")]
+    Block(u32, usize),
+    Owned(Owned),
 }
 
 impl Office {
@@ -114,49 +129,10 @@ impl Office {
         slot.life.is(route.generation).then_some((index, channel))
     }
 
-    /// Takes one message node.
+    /// Sends a message without attachments whose bytes are inline: in its node, or, where
+    /// storage grows, in a block.
     #[inline(always)]
-    pub(super) fn take_node(&self, sender: Option<View<'_>>) -> Result<u32, Exhausted> {
-        #[cfg(feature = "alloc")]
-        if let Some(view) = sender {
-            return match view.slot().magazine.take() {
-                Some(node) => Ok(node),
-                None => self.restock(view),
-            };
-        }
-        let _ = sender;
-        self.nodes.claim()
-    }
-
-    /// Fetches nodes for a table's empty magazine, and one to use now.
-    #[cfg(feature = "alloc")]
-    #[cold]
-    #[inline(never)]
-    fn restock(&self, view: View<'_>) -> Result<u32, Exhausted> {
-        let is_scarce = self.is_thrifty() || self.nodes.is_scarce();
-        let want = if is_scarce { 1 } else { view.slot().magazine.appetite() };
-        let mut nodes = self.nodes.claim_some(want)?;
-        let first = nodes.next().ok_or(Exhausted::Limit)?;
-        if nodes.mask() != 0 {
-            self.return_nodes(view, nodes);
-        }
-        Ok(first)
-    }
-
-    /// Gives nodes back: to a table's magazine, if that is empty or has others of
-    /// the same segment, and others do not miss them.
-    pub(crate) fn return_nodes(&self, view: View<'_>, nodes: Claim) {
-        #[cfg(feature = "alloc")]
-        if !self.is_thrifty() && !self.nodes.is_scarce() && view.slot().magazine.fill(nodes) {
-            return;
-        }
-        let _ = view;
-        self.nodes.give_back_claim(nodes);
-    }
-
-    /// Sends a message without attachments whose bytes are inline.
-    #[inline(always)]
-    pub(crate) fn deliver_inline(
+    pub(crate) fn deliver_inline<const IN_BLOCK: bool>(
         &self,
         sender: Option<View<'_>>,
         granted: &Granted<MaySend>,
@@ -167,7 +143,7 @@ impl Office {
         // The node first, so that the two steps on the route's cache line follow
         // each other. A closed route has no credit; a dead group is seen when
         // there is none, or at the commit.
-        let index = match self.take_node(sender) {
+        let index = match self.take::<Node>(sender) {
             Ok(index) => index,
             Err(refused) => return Err(self.no_node(route, target.route, target.group, refused)),
         };
@@ -175,10 +151,24 @@ impl Office {
         let node = unsafe { self.nodes.slot(index) };
         // The next node is likely the next send's: its line comes meanwhile.
         prefetch_to_write(core::ptr::from_ref(node).wrapping_add(1));
-        // SAFETY: Private: taken by us, not queued yet.
-        unsafe { node.write(|content| content.fill_inline(data)) };
+        #[cfg(feature = "alloc")]
+        if IN_BLOCK {
+            let block = match self.take_block(sender, data) {
+                Ok(block) => block,
+                Err(refused) => {
+                    self.put_back::<Node>(sender, index);
+                    return Err(self.no_node(route, target.route, target.group, refused));
+                }
+            };
+            // SAFETY: Private: taken by us, not queued yet.
+            unsafe { node.write(|content| content.fill_block(block, data.len())) };
+        }
+        if !IN_BLOCK {
+            // SAFETY: as above.
+            unsafe { node.write(|content| content.fill_inline(data)) };
+        }
         if let Err(error) = self.charge_message(route, target.route, target.group) {
-            self.put_back(sender, index);
+            self.put_message_back(sender, index);
             return Err(error.into());
         }
         match self.commit(sender, route, target, fate, Element::message(index), node) {
@@ -189,24 +179,36 @@ impl Office {
             }
             Err(error) => {
                 self.uncharge_message(route, target.route);
-                self.put_back(sender, index);
+                self.put_message_back(sender, index);
                 Err(error.into())
             }
         }
     }
 
-    /// Gives a node back that was not used.
+    /// Takes a block, with these bytes in it.
+    #[cfg(feature = "alloc")]
+    #[inline(always)]
+    pub(super) fn take_block(
+        &self,
+        sender: Option<View<'_>>,
+        data: &[u8],
+    ) -> Result<u32, Exhausted> {
+        let index = self.take::<Block>(sender)?;
+        // SAFETY: taken just now: Private.
+        unsafe { self.blocks.slot(index).fill(data) };
+        Ok(index)
+    }
+
+    /// Gives back the node of an inline message that was refused, and its block.
     #[cold]
     #[inline(never)]
-    fn put_back(&self, sender: Option<View<'_>>, index: u32) {
-        match sender {
-            Some(view) => {
-                let mut node = Claim::none();
-                let _ = node.try_add(index);
-                self.return_nodes(view, node);
-            }
-            None => self.nodes.give_back(index),
+    fn put_message_back(&self, sender: Option<View<'_>>, index: u32) {
+        #[cfg(feature = "alloc")]
+        // SAFETY: Private still.
+        if let Some(block) = unsafe { self.nodes.slot(index).write(Content::take_block) } {
+            self.put_back::<Block>(sender, block);
         }
+        self.put_back::<Node>(sender, index);
     }
 
     /// There was no node; but that counts only if there is room (rule S1).
@@ -360,10 +362,15 @@ impl Office {
         attached: &[Reference],
     ) -> Result<(), Undelivered> {
         if let Letter::Copied(data) = letter
-            && data.len() <= INLINE_BYTES
             && attached.is_empty()
         {
-            return self.deliver_inline(sender, granted, data);
+            if data.len() <= INLINE_BYTES {
+                return self.deliver_inline::<false>(sender, granted, data);
+            }
+            #[cfg(feature = "alloc")]
+            if data.len() <= self.most_inline() {
+                return self.deliver_inline::<true>(sender, granted, data);
+            }
         }
         let target = granted.reference();
         let (route, fate) = granted.slots(self);
@@ -371,24 +378,29 @@ impl Office {
             return Err(SendError::Closed.into());
         }
         let pin = self.pin();
-        let mut parcel = Parcel::new(self, sender, &pin, route, target.route);
-        parcel.charge(target.group, letter.weight(), attached.len() as u32)?;
+        let mut parcel = Parcel::new(self, sender, &pin, route, target);
+        parcel.charge(letter.weight(self.most_inline()), attached.len() as u32)?;
         let index = parcel.node()?;
         // SAFETY: taken just now; Private until it is committed.
         let node = unsafe { self.nodes.slot(index) };
         let more = parcel.attach(attached)?;
-        let owned = match &mut letter {
-            Letter::Copied(data) if data.len() > INLINE_BYTES => Some(self.copy(data)?),
-            Letter::Copied(_) => None,
-            Letter::Moved(owned) => owned.take(),
+        let filling = match &mut letter {
+            Letter::Copied(data) if data.len() <= INLINE_BYTES => Filling::Inline(data),
+            #[cfg(feature = "alloc")]
+            Letter::Copied(data) if data.len() <= self.most_inline() => {
+                Filling::Block(parcel.block(data)?, data.len())
+            }
+            Letter::Copied(data) => Filling::Owned(self.copy(data)?),
+            Letter::Moved(owned) => owned.take().map_or(Filling::Inline(&[]), Filling::Owned),
         };
         // SAFETY: Private.
         unsafe {
             node.write(|content| {
-                match (owned, &letter) {
-                    (Some(owned), _) => content.fill_owned(owned),
-                    (None, Letter::Copied(data)) => content.fill_inline(data),
-                    (None, Letter::Moved(_)) => content.fill_inline(&[]),
+                match filling {
+                    Filling::Inline(data) => content.fill_inline(data),
+                    #[cfg(feature = "alloc")]
+                    Filling::Block(block, length) => content.fill_block(block, length),
+                    Filling::Owned(owned) => content.fill_owned(owned),
                 }
                 content.attached = attached.len() as u8;
                 content.more = more;
@@ -431,6 +443,6 @@ impl Office {
     /// The most bytes of a message sent by reference.
     pub(crate) fn most_bytes(&self, by_reference: bool) -> usize {
         let limit = self.limits().bytes_per_message as usize;
-        if by_reference && self.is_fixed() { limit.min(INLINE_BYTES) } else { limit }
+        if by_reference && self.is_fixed() { limit.min(self.most_inline()) } else { limit }
     }
 }

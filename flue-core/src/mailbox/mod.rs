@@ -4,6 +4,8 @@
 //! else they may need), and this value, which only its owner has: the list of
 //! what was taken off the head, in order, and the marker where it stopped.
 
+#[cfg(feature = "alloc")]
+pub(crate) mod block;
 pub(crate) mod channel;
 pub(crate) mod deliver;
 pub(crate) mod head;
@@ -13,6 +15,7 @@ pub(crate) mod node;
 pub(crate) mod parcel;
 pub(crate) mod recv;
 mod settle;
+pub(crate) mod supply;
 pub(crate) mod waiters;
 pub(crate) mod wake;
 
@@ -108,7 +111,9 @@ pub struct Mailbox {
     /// Where in the table the capabilities that came last are.
     recent: Recent,
     /// Nodes to be given back together.
-    spare: Spare,
+    spare_nodes: Spare,
+    #[cfg(feature = "alloc")]
+    spare_blocks: Spare,
     /// Whether the head was put to sleep.
     asleep: bool,
     /// The list of this mailbox's monitors: index + 1 of the first.
@@ -193,7 +198,9 @@ impl Mailbox {
             lent: None,
             handles: heapless::Vec::new(),
             recent: Recent::new(),
-            spare: Spare::new(office.is_thrifty()),
+            spare_nodes: Spare::new(office.is_thrifty()),
+            #[cfg(feature = "alloc")]
+            spare_blocks: Spare::new(office.is_thrifty()),
             asleep: false,
             monitors: Cell::new(0),
             numbered: Cell::new(0),

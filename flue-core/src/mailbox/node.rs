@@ -37,6 +37,8 @@ const _: () = assert!(ATTACHMENTS > 0 && size_of::<Owned>() <= INLINE_BYTES);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Holds {
     Inline,
+    #[cfg(feature = "alloc")]
+    Block,
     Owned,
     Attachments,
 }
@@ -81,6 +83,9 @@ impl Content {
 #[repr(C)]
 pub(crate) union Body {
     pub(crate) inline: [MaybeUninit<u8>; INLINE_BYTES],
+    /// Index of the block that has the bytes.
+    #[cfg(feature = "alloc")]
+    pub(crate) block: u32,
     pub(crate) owned: ManuallyDrop<Owned>,
     pub(crate) attachments: [MaybeUninit<Attachment>; ATTACHMENTS],
 }
@@ -136,6 +141,35 @@ impl Content {
                 core::ptr::copy_nonoverlapping(data.as_ptr(), to, length);
             }
         }
+    }
+
+    /// Names the block that has the bytes.
+    #[cfg(feature = "alloc")]
+    #[inline(always)]
+    pub(super) fn fill_block(&mut self, block: u32, length: usize) {
+        self.length = length as u32;
+        self.more = Element::NONE;
+        self.holds = Holds::Block;
+        self.attached = 0;
+        self.body.block = block;
+    }
+
+    /// Takes the block out, if there is one.
+    #[cfg(feature = "alloc")]
+    #[inline(always)]
+    pub(super) fn take_block(&mut self) -> Option<u32> {
+        let block = self.block()?;
+        self.holds = Holds::Inline;
+        self.length = 0;
+        Some(block)
+    }
+
+    /// The block that has the bytes, if one has.
+    #[cfg(feature = "alloc")]
+    #[inline(always)]
+    pub(super) fn block(&self) -> Option<u32> {
+        // SAFETY: `holds` says that the body is a block's index.
+        (self.holds == Holds::Block).then(|| unsafe { self.body.block })
     }
 
     pub(super) fn fill_owned(&mut self, owned: Owned) {

@@ -1,7 +1,7 @@
 //! Parcels: messages under way that carry more than a node's inline bytes.
 //!
 //! What a parcel needs is reserved one thing after the other: room in the
-//! mailbox, a node, a slot of the receiver's table for each attached
+//! mailbox, a node, a block, a slot of the receiver's table for each attached
 //! capability. A parcel that is dropped gives all of that back; one that was
 //! accepted is the receiver's.
 //!
@@ -15,13 +15,13 @@
 use super::channel::Channel;
 use super::deliver::Undelivered;
 use super::head::Element;
-use super::node::{ATTACHMENTS, Attachment, Holds};
+use super::node::{ATTACHMENTS, Attachment, Holds, Node};
 use crate::cap::Reference;
 use crate::cap::slot::TableSlot;
 use crate::cap::table::Table;
 use crate::cap::view::View;
 use crate::error::SendError;
-use crate::life::{Address, Generation, NEVER};
+use crate::life::{Generation, NEVER};
 use crate::office::Office;
 use crate::reclaim::Pin;
 use crate::route::{Lowered, NoCredit, Route};
@@ -35,7 +35,7 @@ pub(super) struct Parcel<'p> {
     /// Keeps the channel and the table's slot in place.
     pin: &'p Pin,
     route: &'p Route,
-    address: Address,
+    target: Reference,
     channel: Option<&'p Channel>,
     /// The channel's life that `bytes` are charged to.
     life: Generation,
@@ -43,6 +43,8 @@ pub(super) struct Parcel<'p> {
     bytes: u32,
     handles: u32,
     node: Element,
+    #[cfg(feature = "alloc")]
+    block: Option<u32>,
     /// The chain of nodes with the attachments.
     more: Element,
     /// The receiver's table, kept until the message is accepted or given up,
@@ -56,20 +58,22 @@ impl<'p> Parcel<'p> {
         sender: Option<View<'p>>,
         pin: &'p Pin,
         route: &'p Route,
-        address: Address,
+        target: Reference,
     ) -> Self {
         Self {
             office,
             sender,
             pin,
             route,
-            address,
+            target,
             channel: None,
             life: NEVER,
             has_room: false,
             bytes: 0,
             handles: 0,
             node: Element::NONE,
+            #[cfg(feature = "alloc")]
+            block: None,
             more: Element::NONE,
             table: None,
         }
@@ -82,20 +86,15 @@ impl<'p> Parcel<'p> {
     }
 
     /// Room in the mailbox.
-    pub(super) fn charge(
-        &mut self,
-        group: Address,
-        bytes: u32,
-        handles: u32,
-    ) -> Result<(), SendError> {
-        let (route, generation) = (self.route, self.address.generation);
+    pub(super) fn charge(&mut self, bytes: u32, handles: u32) -> Result<(), SendError> {
+        let (route, address) = (self.route, self.target.route);
+        let generation = address.generation;
         if bytes == 0 && handles == 0 {
-            self.office.charge_message(route, self.address, group)?;
+            self.office.charge_message(route, address, self.target.group)?;
             self.has_room = true;
             return Ok(());
         }
-        let (_, channel) =
-            self.office.channel_of(self.pin, self.address).ok_or(SendError::Closed)?;
+        let (_, channel) = self.office.channel_of(self.pin, address).ok_or(SendError::Closed)?;
         let limits = channel.limits();
         let Some(life) = channel.life.living() else { return Err(SendError::Closed) };
         if !route.life.is(generation) {
@@ -111,9 +110,9 @@ impl<'p> Parcel<'p> {
         if (bytes > 0 && !fits(channel.bytes.count()))
             || (handles > 0 && !route.share.has_room(handles, limits.handles))
         {
-            return Err(self.office.full_or_closed(self.address, group));
+            return Err(self.office.full_or_closed(address, self.target.group));
         }
-        self.office.charge_message(route, self.address, group)?;
+        self.office.charge_message(route, address, self.target.group)?;
         self.has_room = true;
         if bytes > 0 {
             channel.bytes.raise(life, bytes, fits).map_err(full)?;
@@ -129,9 +128,17 @@ impl<'p> Parcel<'p> {
 
     /// The message's own node.
     pub(super) fn node(&mut self) -> Result<u32, Undelivered> {
-        let node = self.office.take_node(self.sender)?;
+        let node = self.office.take::<Node>(self.sender)?;
         self.node = Element::message(node);
         Ok(node)
+    }
+
+    /// A block with these bytes.
+    #[cfg(feature = "alloc")]
+    pub(super) fn block(&mut self, data: &[u8]) -> Result<u32, Undelivered> {
+        let block = self.office.take_block(self.sender, data)?;
+        self.block = Some(block);
+        Ok(block)
     }
 
     /// Reserves slots for the attached capabilities and writes them into nodes
@@ -142,7 +149,7 @@ impl<'p> Parcel<'p> {
         }
         let Some((_, table)) = self.table else { return Err(SendError::Closed.into()) };
         for references in attached.chunks(ATTACHMENTS) {
-            let index = self.office.take_node(self.sender)?;
+            let index = self.office.take::<Node>(self.sender)?;
             // SAFETY: taken just now; Private until the message is committed.
             let node = unsafe { self.office.nodes.slot(index) };
             // SAFETY: Private.
@@ -173,7 +180,7 @@ impl<'p> Parcel<'p> {
         let table = self.office.tables.peek(self.pin, number).filter(|table| table.acquire());
         let table = table.ok_or(SendError::Closed)?;
         self.table = Some((number, table));
-        if !self.route.life.is(self.address.generation) {
+        if !self.route.life.is(self.target.route.generation) {
             return Err(SendError::Closed); // Then it may be another mailbox's table.
         }
         Ok(())
@@ -191,9 +198,13 @@ impl<'p> Parcel<'p> {
 
 impl Drop for Parcel<'_> {
     fn drop(&mut self) {
-        let (office, generation) = (self.office, self.address.generation);
+        let (office, generation) = (self.office, self.target.route.generation);
         if let Some(node) = self.node.as_message() {
             office.nodes.give_back(node);
+        }
+        #[cfg(feature = "alloc")]
+        if let Some(block) = self.block {
+            office.blocks.give_back(block);
         }
         while let Some(index) = self.more.as_message() {
             // SAFETY: taken by `attach`; Private.
@@ -222,7 +233,7 @@ impl Drop for Parcel<'_> {
             channel.bytes.lower(self.life, self.bytes);
         }
         if self.has_room && self.route.credit.lower(generation, 1) {
-            office.room_made(self.address);
+            office.room_made(self.target.route);
         }
     }
 }

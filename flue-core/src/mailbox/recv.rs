@@ -6,6 +6,7 @@ use super::channel::Received;
 use super::head::{Element, What};
 use super::node::{Content, Holds, Node};
 use crate::error::{RecvError, TryRecvError};
+use crate::office::Office;
 use crate::panics::Panics;
 use crate::payload::INLINE_BYTES;
 use crate::route::{self};
@@ -149,9 +150,7 @@ impl Mailbox {
     /// no buffers that others miss.
     #[inline(always)]
     fn pass_over(&mut self) {
-        if !self.spare.is_empty() && self.post_office().nodes.is_scarce() {
-            self.return_spare();
-        }
+        self.share_spare();
         if self.channel().received.has_waiting() {
             self.post_office().wake_one_sender(self.address);
         }
@@ -174,12 +173,20 @@ impl Mailbox {
     #[inline(always)]
     fn lend(&mut self, element: Element, node: NonNull<Node>, envelope: Envelope) -> Message<'_> {
         // The marker is not to be freed yet, and inline bytes need no dropping.
-        let is_settled = element == self.marker && envelope.is_plain;
+        let is_plain = envelope.is_inline && !envelope.has_attached;
+        let is_settled = element == self.marker && is_plain;
         if !is_settled || twin::is(Twin::MarkerFreed) {
             self.has_lent = true;
             self.lent = Some((element, node));
         }
-        Message::new(self, envelope.data, envelope.length)
+        let data = if envelope.is_inline { envelope.data } else { self.elsewhere(node) };
+        Message::new(self, data, envelope.length)
+    }
+
+    #[inline(never)]
+    fn elsewhere(&self, message: NonNull<Node>) -> NonNull<u8> {
+        // SAFETY: in our queue, so its claim is ours, and Queued.
+        unsafe { message.as_ref().read(|content| content.elsewhere(self.post_office())) }
     }
 
     /// Whether the next [`try_recv`](Self::try_recv) is not `Empty`. Only the
@@ -391,9 +398,9 @@ struct Envelope {
     next: Element,
     /// Bytes that were charged for it.
     weight: u32,
-    /// Inline bytes and nothing attached.
-    is_plain: bool,
+    is_inline: bool,
     has_attached: bool,
+    /// Where the bytes are, if they are inline.
     data: NonNull<u8>,
     length: usize,
 }
@@ -401,34 +408,35 @@ struct Envelope {
 impl Content {
     #[inline(always)]
     fn envelope(&self) -> Envelope {
-        let (data, length) = self.bytes();
         let is_inline = self.holds == Holds::Inline;
-        let weight = if is_inline { 0 } else { self.length };
-        let has_attached = self.attached > 0;
-        let is_plain = is_inline && !has_attached;
-        Envelope { next: self.next, weight, is_plain, has_attached, data, length }
-    }
-
-    /// Where the bytes are, and how many.
-    #[inline(always)]
-    fn bytes(&self) -> (NonNull<u8>, usize) {
-        if self.holds == Holds::Inline {
-            // SAFETY: the body is inline, as `holds` says; its address is taken only.
-            let inline = unsafe { &self.body.inline };
-            debug_assert!(self.length as usize <= INLINE_BYTES);
-            return (NonNull::from(inline).cast(), self.length as usize);
+        // SAFETY: any part of the body has an address, which is all that is taken.
+        let data = NonNull::from(unsafe { &self.body.inline }).cast();
+        debug_assert!(!is_inline || self.length as usize <= INLINE_BYTES);
+        let weight = if self.holds == Holds::Owned { self.length } else { 0 };
+        Envelope {
+            next: self.next,
+            weight,
+            is_inline,
+            has_attached: self.attached > 0,
+            data,
+            length: self.length as usize,
         }
-        self.elsewhere()
     }
 
-    #[inline(never)]
-    fn elsewhere(&self) -> (NonNull<u8>, usize) {
+    /// Where bytes are that are not in the node.
+    fn elsewhere(&self, office: &Office) -> NonNull<u8> {
+        #[cfg(feature = "alloc")]
+        if let Some(block) = self.block() {
+            // SAFETY: named by a node that is the receiver's, and so claimed and its, too.
+            return unsafe { office.blocks.slot(block).bytes() };
+        }
+        let _ = office;
         if self.holds != Holds::Owned {
-            return (NonNull::dangling(), 0);
+            return NonNull::dangling();
         }
         // SAFETY: `holds` says that the body is owned bytes.
         let owned: &[u8] = unsafe { &self.body.owned };
-        (NonNull::from(owned).cast(), owned.len())
+        NonNull::from(owned).cast()
     }
 }
 

@@ -6,8 +6,9 @@
 //! Lock-free: steps of the table, and of the arena that a node goes back to.
 
 use super::Mailbox;
+#[cfg(feature = "alloc")]
+use super::block::Block;
 use super::head::{Element, What};
-use super::magazine::BATCH;
 use super::node::{Attachment, Content, Holds, Node};
 use crate::cap::Reference;
 use crate::cap::entry::By;
@@ -84,7 +85,7 @@ impl Mailbox {
                 let next = node.read(|content| content.next);
                 message.write(|content| content.more = next);
             }
-            self.keep(index);
+            self.keep::<Node>(index);
         }
     }
 
@@ -125,6 +126,8 @@ impl Mailbox {
 
     #[inline]
     pub(super) fn settle_message(&mut self, element: Element, node: NonNull<Node>) {
+        #[cfg(feature = "alloc")]
+        self.keep_block(node);
         // SAFETY: lent, and its guard is gone.
         if unsafe { node.as_ref().read(|content| content.holds == Holds::Inline) } {
             if element != self.marker || twin::is(Twin::MarkerFreed) {
@@ -135,6 +138,16 @@ impl Mailbox {
             }
         } else {
             self.settle_owned(element, node);
+        }
+    }
+
+    /// Keeps a message's block, if it has one.
+    #[cfg(feature = "alloc")]
+    #[inline(always)]
+    fn keep_block(&mut self, message: NonNull<Node>) {
+        // SAFETY: lent and its guard is gone, or being destroyed.
+        if let Some(block) = unsafe { message.as_ref().write(Content::take_block) } {
+            self.keep::<Block>(block);
         }
     }
 
@@ -170,6 +183,8 @@ impl Mailbox {
         // SAFETY: drained, so Queued and ours.
         let message = unsafe { NonNull::from(self.post_office().nodes.slot(index)) };
         self.detach_all(message);
+        #[cfg(feature = "alloc")]
+        self.keep_block(message);
         // SAFETY: as above.
         let owned = unsafe { message.as_ref().write(Content::take_owned) };
         panics.run(|| drop(owned)); // User code: this message is out of the list.
@@ -179,7 +194,7 @@ impl Mailbox {
     #[inline(always)]
     pub(super) fn free(&mut self, element: Element) {
         match element.as_message() {
-            Some(index) => self.keep(index),
+            Some(index) => self.keep::<Node>(index),
             None => self.free_down(element),
         }
     }
@@ -188,37 +203,6 @@ impl Mailbox {
     pub(super) fn free_down(&mut self, element: Element) {
         if let Some(What::Down(down)) = element.what() {
             self.unqueue_down(down);
-        }
-    }
-
-    /// Keeps a node to be given back with others, where there may be others.
-    #[inline(always)]
-    pub(super) fn keep(&mut self, node: u32) {
-        if BATCH == 1 {
-            return self.post_office().nodes.give_back(node);
-        }
-        if let Some(nodes) = self.spare.keep(node) {
-            self.post_office().return_nodes(self.table.view(), nodes);
-        }
-    }
-
-    /// Gives spare nodes back to all.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn return_spare(&mut self) {
-        while let Some(nodes) = self.spare.take() {
-            self.post_office().nodes.give_back_claim(nodes);
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    pub(super) fn flush_spare(&mut self) {
-        if BATCH == 1 {
-            return; // Nothing is kept.
-        }
-        while let Some(nodes) = self.spare.take() {
-            self.post_office().return_nodes(self.table.view(), nodes);
         }
     }
 }

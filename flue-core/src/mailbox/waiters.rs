@@ -202,10 +202,10 @@ impl SendWait {
     /// do for those behind, who are woken as if this one was not there.
     fn pass_by(&mut self, needs: Needs) {
         let Some(line) = &mut self.0 else { return };
-        if !line.was_woken || (needs.bytes == 0 && needs.handles == 0) {
-            return;
+        let was_woken = core::mem::take(&mut line.was_woken);
+        if !was_woken || (needs.bytes == 0 && needs.handles == 0) {
+            return; // Of a message's room there is none for anybody.
         }
-        line.was_woken = false;
         let office: &Office = &line.office;
         // SAFETY: ours from `join` to `leave`.
         let ticket = unsafe { office.waiters.slot(line.record) }.ticket.load(Relaxed);

@@ -124,7 +124,7 @@ impl Pair {
         );
         let mailbox = mailbox.unwrap();
         let capability = mailbox.capability(Permissions::all());
-        let mut spec = Spec::new(limits, flue_core::INLINE_BYTES);
+        let mut spec = Spec::new(limits, office.inline_bytes());
         if let Some(handles) = handles {
             spec = spec.with_storage(handles);
         }

@@ -53,10 +53,12 @@ fn permissions() -> impl Strategy<Value = u32> + Clone {
 }
 
 fn letter() -> impl Strategy<Value = Letter> + Clone {
-    let inline = flue_core::INLINE_BYTES;
+    let fixed = flue_core::INLINE_BYTES;
+    let growing =
+        if cfg!(feature = "alloc") { flue_core::PostOffice::new().inline_bytes() } else { fixed };
     let length = prop_oneof![
         8 => 0..8_usize,
-        4 => prop::sample::select(vec![inline - 1, inline, inline + 1]),
+        4 => prop::sample::select(vec![fixed - 1, fixed, fixed + 1, growing, growing + 1]),
         1 => prop::sample::select(vec![100, 120, 121, 1000]),
     ];
     let passing = prop_oneof![

@@ -126,6 +126,8 @@ operations! {
     "Table::link": |w| w.me.table.link(w.to_me, &w.other.group)?,
     "Table::unlink": |w| assert_eq!(w.me.table.unlink(w.to_other, &w.me.group), Ok(false)),
     "Table::send": |w| w.me.table.send(w.to_other, b"inline", &[])?,
+    "Table::send in a block": |w| w.me.table.send(w.to_other, &[9; 100], &[])?,
+    "Table::send in a block, with capabilities": |w| w.me.table.send(w.to_other, &[9; 100], &[w.to_me, w.to_other])?,
     "Table::send of many bytes": |w| w.me.table.send(w.to_other, &[9; 200], &[])?,
     "Table::send with capabilities": |w| w.me.table.send(w.to_other, b"", &[w.to_me, w.to_other, w.to_full])?,
     "Table::send with all there may be": |w| w.me.table.send(w.to_other, &[9; 300], &[w.to_me; 8])?,

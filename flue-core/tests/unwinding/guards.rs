@@ -47,7 +47,7 @@ impl Scene {
         drop(me);
         let stats = office.stats();
         assert_eq!((stats.routes, stats.groups, stats.tables, stats.monitors), (0, 0, 0, 0));
-        assert_eq!((stats.messages, stats.bytes, stats.buffers), (0, 0, 0));
+        assert_eq!((stats.messages, stats.bytes, stats.buffers, stats.blocks), (0, 0, 0, 0));
         assert_eq!(Arc::strong_count(&shared), 1);
     }
 }
