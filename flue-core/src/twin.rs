@@ -32,6 +32,8 @@ twins! {
     RouseUnfenced,
     // recv
     MarkerFreed,
+    BlockKeptEarly,
+    BlockLeft,
     // credit
     CreditInTwoSteps,
     CreditUnversioned,

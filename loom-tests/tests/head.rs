@@ -3,8 +3,8 @@
 
 use flue_core::internals::{Head, Life};
 use flue_core::{
-    Handle, Limits, Mailbox, Permissions, PostOffice, RouteGroup, SendError, Signal, Table,
-    TryRecvError,
+    Handle, INLINE_BYTES, Limits, Mailbox, Permissions, PostOffice, RouteGroup, SendError, Signal,
+    Table, TryRecvError,
 };
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom_tests::{Parker, block_on, model, office, room, thread};
@@ -359,5 +359,78 @@ model! {
         target.close();
         sender.join().unwrap();
         assert_eq!(office.stats().buffers, 0, "a lost node");
+    }
+}
+
+/// A message that does not fit into its node, but into a block: all of one number.
+const IN_BLOCK: usize = INLINE_BYTES + 8;
+
+/// An office with so few nodes and blocks that nobody keeps any.
+fn thrifty() -> PostOffice {
+    let mut limits = Limits::default();
+    limits.messages = 8;
+    PostOffice::with_limits(limits)
+}
+
+model! {
+    /// Rule S5: a block is its message's until the guard is gone. All others of the segment
+    /// are in use: who fills one meanwhile would find this one first.
+    fn send_races_the_guard_of_a_block() {
+        let office = thrifty();
+        let (mut target, host, to) = mailbox(&office, 8);
+        for number in 0..4 {
+            host.send(to, &[number; IN_BLOCK], &[]).unwrap();
+        }
+        let sender = thread::spawn(move || host.send(to, &[4; IN_BLOCK], &[]));
+        let Ok(Signal::Message(message)) = target.try_recv() else { panic!("nothing") };
+        sender.join().unwrap().unwrap();
+        assert_eq!(message.data(), [0; IN_BLOCK], "a block that was lent was filled again");
+        drop(message);
+        for number in 1..5 {
+            let Ok(Signal::Message(message)) = target.try_recv() else { panic!("lost") };
+            assert_eq!(message.data(), [number; IN_BLOCK], "a block that was lent was filled again");
+        }
+        assert_eq!(office.stats().blocks, 0, "a lost block");
+    }
+    twin fails_keeping_a_lent_block: BlockKeptEarly says "filled again";
+}
+
+model! {
+    /// Rules K2 and S2: what lies in a block and is sent to a mailbox that is being closed is
+    /// refused or destroyed with it; no block is lost.
+    fn send_in_a_block_races_close() {
+        let office = thrifty();
+        let (target, host, to) = mailbox(&office, 4);
+        host.send(to, &[1; IN_BLOCK], &[]).unwrap();
+        let sender = thread::spawn(move || {
+            let sent = host.send(to, &[2; IN_BLOCK], &[]);
+            assert!(matches!(sent, Ok(()) | Err(SendError::Closed)), "{sent:?}");
+        });
+        target.close();
+        sender.join().unwrap();
+        assert_eq!((office.stats().buffers, office.stats().blocks), (0, 0), "a lost block");
+    }
+    twin fails_leaving_a_block: BlockLeft says "a lost block";
+}
+
+model! {
+    /// Rule R1: what a sender has filled is seen whole by the receiver.
+    fn send_in_a_block_races_receive() {
+        let office = thrifty();
+        let (mut target, host, to) = mailbox(&office, 4);
+        let sender = thread::spawn(move || {
+            (1..3).for_each(|number| host.send(to, &[number; IN_BLOCK], &[]).unwrap());
+        });
+        let mut got = Vec::new();
+        let mut take = |target: &mut Mailbox| {
+            if let Ok(Signal::Message(message)) = target.try_recv() {
+                got.push(message.data()[0]);
+                assert_eq!(message.data(), [got.len() as u8; IN_BLOCK], "torn, or out of order");
+            }
+        };
+        take(&mut target);
+        sender.join().unwrap();
+        (0..2).for_each(|_| take(&mut target));
+        assert_eq!((got, office.stats().blocks), (vec![1, 2], 0));
     }
 }

@@ -180,6 +180,10 @@ impl Mailbox {
             self.lent = Some((element, node));
         }
         let data = if envelope.is_inline { envelope.data } else { self.elsewhere(node) };
+        #[cfg(feature = "alloc")]
+        if twin::is(Twin::BlockKeptEarly) {
+            self.keep_block(node);
+        }
         Message::new(self, data, envelope.length)
     }
 

@@ -144,7 +144,7 @@ impl Mailbox {
     /// Keeps a message's block, if it has one.
     #[cfg(feature = "alloc")]
     #[inline(always)]
-    fn keep_block(&mut self, message: NonNull<Node>) {
+    pub(super) fn keep_block(&mut self, message: NonNull<Node>) {
         // SAFETY: lent and its guard is gone, or being destroyed.
         if let Some(block) = unsafe { message.as_ref().write(Content::take_block) } {
             self.keep::<Block>(block);
@@ -184,7 +184,9 @@ impl Mailbox {
         let message = unsafe { NonNull::from(self.post_office().nodes.slot(index)) };
         self.detach_all(message);
         #[cfg(feature = "alloc")]
-        self.keep_block(message);
+        if !twin::is(Twin::BlockLeft) {
+            self.keep_block(message);
+        }
         // SAFETY: as above.
         let owned = unsafe { message.as_ref().write(Content::take_owned) };
         panics.run(|| drop(owned)); // User code: this message is out of the list.

@@ -11,6 +11,7 @@ pub const OPERATIONS: &[Operation] = &[
     operation("send, from the other side", &["Table::send"], send_back),
     operation("send, 3 attached", &["Table::send"], send_attached),
     operation("send, own table", &["Table::send"], send_from_own_table),
+    operation("send, in a block", &["Table::send"], send_in_block),
     operation("send, copied out of line", &["Table::send"], send_long),
     operation("send to a sleeper", &["Table::send"], send_to_sleeper),
     operation("send, full", &["Table::send"], send_full),
@@ -74,11 +75,21 @@ fn send_from_own_table(scene: &Scene) -> Played {
     Ok(())
 }
 
+fn send_in_block(scene: &Scene) -> Played {
+    send_bytes::<100>(scene)
+}
+
 fn send_long(scene: &Scene) -> Played {
+    send_bytes::<200>(scene)
+}
+
+fn send_bytes<const LENGTH: usize>(scene: &Scene) -> Played {
     let (table, to) = (scene.table(), scene.common().to);
-    let mut data = [scene.me as u8; 200];
+    let mut data = [scene.me as u8; LENGTH];
     data[..16].copy_from_slice(&scene.world.mail(scene.me, OTHER));
-    let sent = scene.act(|| table.send(to, &data, &[to]));
+    let attach = [to];
+    let attach = if LENGTH > 100 { &attach[..] } else { &[] };
+    let sent = scene.act(|| table.send(to, &data, attach));
     if GROWS {
         scene.sent(OTHER, sent);
     } else {
