@@ -62,7 +62,7 @@
 //!   few. A build without `alloc` never allocates.
 //!
 //! Nothing else takes memory, but for bytes that are copied and do not fit inline
-//! ([`INLINE_BYTES`]).
+//! ([`PostOffice::inline_bytes`]).
 //!
 //! # How to read this crate
 //! | module | what is in it |

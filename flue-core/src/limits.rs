@@ -26,7 +26,9 @@ pub struct Limits {
     /// that send and mailboxes that receive keep a few, up to 32 each (16 where words
     /// have 32 bits), as long as less than half of all are in use; a mailbox gives its
     /// own back when it finds nothing to receive and there are more, and `reclaim`
-    /// empties tables.
+    /// empties tables. Where storage grows, one whose message does not fit has a block
+    /// besides, which is kept in the same way: of 64-bit words a buffer is 64 bytes, and
+    /// a block 96.
     pub messages: u32,
     /// Routes of one group.
     pub routes_per_group: u32,

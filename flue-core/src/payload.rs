@@ -1,6 +1,7 @@
 //! The bytes of a message.
 
 use core::fmt;
+use core::num::NonZero;
 use core::ops::Deref;
 
 /// Bytes that travel in the message itself in every post office; where storage grows,
@@ -19,13 +20,9 @@ use core::ops::Deref;
 /// ```
 pub const INLINE_BYTES: usize = if usize::BITS >= 64 { 48 } else { 24 };
 
-/// Bytes that travel in a message with a block: no more, so that a payload of them is
-/// moved in pieces and not by a call.
-pub(crate) const BLOCK_BYTES: usize = match usize::BITS {
-    _ if cfg!(not(feature = "alloc")) => INLINE_BYTES,
-    64.. => 112,
-    _ => 56,
-};
+/// Bytes that travel in a message with a block: twice as many, and no more, for a payload
+/// of them is moved by value.
+pub(crate) const BLOCK_BYTES: usize = INLINE_BYTES * if cfg!(feature = "alloc") { 2 } else { 1 };
 
 /// Owned bytes, sent without copying: the receiver reads the sender's very
 /// buffer (rule S5).
@@ -52,10 +49,13 @@ pub(crate) enum Kind {
     Owned(Owned),
 }
 
+const _: () = assert!(size_of::<Payload>() == size_of::<InlineBytes>());
+
 /// Bytes that fit inline. In words, so that a payload is moved in words: moved
 /// in pieces of other sizes, stores and the loads after them do not meet.
 pub(crate) struct InlineBytes {
-    length: usize,
+    /// One more than there are: so a payload needs no word to say that it is inline.
+    length: NonZero<usize>,
     words: [usize; BLOCK_BYTES / size_of::<usize>()],
 }
 
@@ -66,7 +66,7 @@ impl InlineBytes {
         let length = data.len().min(BLOCK_BYTES);
         // SAFETY: `length` bytes are readable there and writable here, apart.
         unsafe { core::ptr::copy_nonoverlapping(data.as_ptr(), (&raw mut words).cast(), length) };
-        Self { length, words }
+        Self { length: NonZero::<usize>::MIN.saturating_add(length), words }
     }
 }
 
@@ -75,7 +75,9 @@ impl Deref for InlineBytes {
 
     fn deref(&self) -> &[u8] {
         // SAFETY: initialised bytes; `copied` made `length` one of so many.
-        unsafe { core::slice::from_raw_parts((&raw const self.words).cast(), self.length) }
+        unsafe {
+            core::slice::from_raw_parts((&raw const self.words).cast(), self.length.get() - 1)
+        }
     }
 }
 

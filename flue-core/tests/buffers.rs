@@ -48,15 +48,15 @@ fn blocks_come_back_at_once() {
     let to = both.each_ref().map(|process| process.mailbox.export(Permissions::SEND).unwrap());
     for round in 0..1000_u32 {
         for (process, to) in both.iter_mut().zip(to) {
-            let bytes = round.to_le_bytes().repeat(25);
+            let bytes = round.to_le_bytes().repeat(20);
             process.table.send(to, &bytes, &[to][..(round % 2) as usize]).unwrap();
             assert_eq!(data(&mut process.mailbox), bytes);
             assert_eq!(office.stats().blocks, 0);
         }
     }
-    both[0].table.send(to[0], &[1; 100], &[]).unwrap();
-    both[0].table.send(to[0], &[2; 100], &[]).unwrap();
-    assert_eq!(both[0].table.send(to[0], &[3; 100], &[]), Err(SendError::Full));
+    both[0].table.send(to[0], &[1; 80], &[]).unwrap();
+    both[0].table.send(to[0], &[2; 80], &[]).unwrap();
+    assert_eq!(both[0].table.send(to[0], &[3; 80], &[]), Err(SendError::Full));
     assert_eq!((office.stats().buffers, office.stats().blocks), (4, 2));
     // A guard has the block as long as it has the message, and a queue that is dropped none.
     let guard = both[0].mailbox.try_recv().unwrap();
@@ -134,10 +134,10 @@ fn kept_blocks_come_back_when_they_are_scarce() {
     for Process { table, mailbox, .. } in &mut all {
         let to = mailbox.export(Permissions::SEND).unwrap();
         for number in 0..31_u8 {
-            table.send(to, &[number; 100], &[]).unwrap();
+            table.send(to, &[number; 80], &[]).unwrap();
         }
         for number in 0..31_u8 {
-            assert_eq!(data(mailbox), [number; 100]);
+            assert_eq!(data(mailbox), [number; 80]);
         }
         assert_empty(mailbox);
     }
@@ -145,7 +145,7 @@ fn kept_blocks_come_back_when_they_are_scarce() {
     assert!((1000..=BUFFERS / 2 + 128).contains(&kept), "{kept}");
     let one = process_with(&office, limits(BUFFERS, 0, 0));
     let to = one.mailbox.capability(Permissions::SEND);
-    let fill = || (0..BUFFERS).take_while(|_| to.send(&[7; 100], &[]).is_ok()).count() as u32;
+    let fill = || (0..BUFFERS).take_while(|_| to.send(&[7; 80], &[]).is_ok()).count() as u32;
     let sent = fill();
     assert!(sent >= BUFFERS / 2 - 128, "{sent}");
     all.iter_mut().for_each(|process| assert_empty(&mut process.mailbox));

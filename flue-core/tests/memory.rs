@@ -106,10 +106,10 @@ fn inline_bytes_allocate_nothing() {
         let mut both = |burst: usize| {
             for _ in 0..burst {
                 table.send(to, &[1; 16], &[]).unwrap();
-                table.send(to, &[2; 100], &[]).unwrap();
+                table.send(to, &[2; 80], &[]).unwrap();
             }
             for _ in 0..burst {
-                for bytes in [&[1; 16][..], &[2; 100]] {
+                for bytes in [&[1; 16][..], &[2; 80]] {
                     assert!(
                         matches!(mailbox.try_recv(), Ok(Signal::Message(message)) if message.data() == bytes)
                     );
@@ -125,7 +125,7 @@ fn inline_bytes_allocate_nothing() {
         let mut attached = || {
             for _ in 0..50 {
                 table.send(to, &[2; 48], &[to; 8]).unwrap();
-                table.send(to, &[2; 112], &[to; 2]).unwrap();
+                table.send(to, &[2; 96], &[to; 2]).unwrap();
                 drop(mailbox.try_recv().unwrap());
                 route.send(&[2; 16], &[&route]).unwrap();
                 drop(mailbox.try_recv().unwrap());
@@ -194,7 +194,7 @@ fn full() -> Full {
         route.monitor(&one.mailbox).unwrap();
         two.mailbox.capability(Permissions::MONITOR).monitor(&third.mailbox).unwrap();
         handles.push(one.table.insert(&route).unwrap());
-        route.send(&[1; 100], &[&route]).unwrap();
+        route.send(&[1; 80], &[&route]).unwrap();
         if at % 2 == 0 {
             // Lives on without its own owner.
             std::mem::forget(third);
@@ -700,10 +700,10 @@ fn a_flood_takes_what_the_limits_say() {
         let receiver = process_with(&office, limits(10_000, 0, 0));
         let to = receiver.mailbox.capability(Permissions::SEND);
         let before = live();
-        let accepted = (0..1_000_000).filter(|_| to.send(&[0; 100], &[]).is_ok()).count();
+        let accepted = (0..1_000_000).filter(|_| to.send(&[0; 80], &[]).is_ok()).count();
         assert_eq!(accepted, 10_000);
         let taken = live() - before;
-        assert!(taken <= 2 * 192 * 10_000 + 3 * 16_384, "{taken}");
+        assert!(taken <= 2 * 160 * 10_000 + 3 * 16_384, "{taken}");
     });
 }
 
@@ -811,10 +811,10 @@ fn every_allocation_may_fail() {
                 count(failed);
                 for (bytes, attach) in [
                     (16, &[][..]),
-                    (100, &[]),
+                    (80, &[]),
                     (200, &[]),
                     (16, &[handle, link, own]),
-                    (100, &[own]),
+                    (80, &[own]),
                     (200, &[own]),
                 ] {
                     let send = || table.send(own, &[7; 200][..bytes], attach);

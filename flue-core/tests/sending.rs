@@ -91,7 +91,7 @@ fn a_failure_leaves_nothing_behind() {
     after.0.buffers = before.0.buffers; // What a table keeps at hand.
     assert_eq!(after, before);
     // What the failed sends had reserved is there for others.
-    user.table.send(to, &[3; 113], &[]).unwrap_err();
+    user.table.send(to, &[3; 97], &[]).unwrap_err();
     user.table.send(to, b"small", &[to]).unwrap();
     assert_eq!(data(&mut receiver.mailbox), [1; 160]);
     assert_eq!(data(&mut receiver.mailbox), b"small");
@@ -307,7 +307,7 @@ fn refused_blocks_are_given_back() {
     let to = user.table.insert(&receiver.mailbox.capability(Permissions::SEND)).unwrap();
     let all = |expected| {
         for attach in [&[][..], &[to]] {
-            assert_eq!(user.table.send(to, &[1; 100], attach), Err(expected));
+            assert_eq!(user.table.send(to, &[1; 80], attach), Err(expected));
             assert_eq!(office.stats().blocks, 0);
         }
     };

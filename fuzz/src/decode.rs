@@ -8,7 +8,7 @@ use flue_spec::{Limits, MailboxLimits};
 use crate::op::{Alleged, Letter, Op, Passing, Pick, Setup, Via};
 
 /// What `PostOffice::inline_bytes` says where storage grows.
-const WIDE: usize = INLINE_BYTES + 64;
+const WIDE: usize = 2 * INLINE_BYTES;
 
 /// How one operation is made of bytes.
 pub type Verb = fn(&mut Bytes<'_>) -> Result<Op>;

@@ -121,9 +121,10 @@ impl Table {
     /// # Cost
     /// [A look-up](crate#what-operations-cost) of each handle, a slot for the message,
     /// and two steps; with capabilities attached, more of each for every one. Bytes
-    /// are copied once: into the message if they fit inline ([`INLINE_BYTES`]), else
-    /// into an allocation of their own, and then are counted against the mailbox's
-    /// limit. A receiver that sleeps is woken.
+    /// are copied once: into the message if they fit inline
+    /// ([`PostOffice::inline_bytes`](crate::PostOffice::inline_bytes); beyond
+    /// [`INLINE_BYTES`] that takes a slot more), else into an allocation of their own, and
+    /// then are counted against the mailbox's limit. A receiver that sleeps is woken.
     ///
     /// # Progress
     /// Lock-free, whatever instruction another sender stops at (rule S4).

@@ -11,11 +11,11 @@ use crate::sync::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
-/// A block.
-#[cfg_attr(target_pointer_width = "64", repr(align(64)))]
+/// A block: two cache lines or parts of them.
+#[cfg_attr(target_pointer_width = "64", repr(align(32)))]
 pub(crate) struct Block(UnsafeCell<[MaybeUninit<u8>; BLOCK_BYTES]>);
 
-const _: () = assert!(crate::sync::MODEL || size_of::<Block>() <= 128);
+const _: () = assert!(crate::sync::MODEL || size_of::<Block>() == BLOCK_BYTES);
 
 // SAFETY: a block is touched by one thread at a time, and handed over with its node,
 // by a release and an acquire. Plain bytes are Send.

@@ -1,4 +1,4 @@
-//! A table's magazine: a few message nodes at hand, so that a send does not go
+//! A table's magazine: a few message nodes, or blocks, at hand, so that a send does not go
 //! to the office for each.
 //!
 //! (After the magazines of Bonwick and Adams 2001, with one word that is all.)

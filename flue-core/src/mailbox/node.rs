@@ -168,8 +168,11 @@ impl Content {
     #[cfg(feature = "alloc")]
     #[inline(always)]
     pub(super) fn block(&self) -> Option<u32> {
-        // SAFETY: `holds` says that the body is a block's index.
-        (self.holds == Holds::Block).then(|| unsafe { self.body.block })
+        match self.holds {
+            // SAFETY: `holds` says that the body is a block's index.
+            Holds::Block => Some(unsafe { self.body.block }),
+            _ => None,
+        }
     }
 
     pub(super) fn fill_owned(&mut self, owned: Owned) {

@@ -76,7 +76,7 @@ fn send_from_own_table(scene: &Scene) -> Played {
 }
 
 fn send_in_block(scene: &Scene) -> Played {
-    send_bytes::<100>(scene)
+    send_bytes::<80>(scene)
 }
 
 fn send_long(scene: &Scene) -> Played {
