@@ -114,8 +114,8 @@ pub struct Message<'m> {
     length: usize,
 }
 
-// SAFETY: the pointer is to bytes that the borrowed mailbox's lent node holds
-// or owns, which are plain and read only.
+// SAFETY: the pointer is to bytes that the borrowed mailbox's lent node holds,
+// owns or has in its block, which are plain and read only.
 unsafe impl Send for Message<'_> {}
 
 impl<'m> Message<'m> {
@@ -130,7 +130,7 @@ impl<'m> Message<'m> {
     #[inline]
     #[must_use]
     pub fn data(&self) -> &[u8] {
-        // SAFETY: `bytes` of the lent node, which stays as it is while this
+        // SAFETY: the bytes of the lent node, which stay as they are while this
         // guard does: its payload is taken only by consuming the guard.
         unsafe { core::slice::from_raw_parts(self.data.as_ptr(), self.length) }
     }

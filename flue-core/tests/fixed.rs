@@ -78,6 +78,37 @@ fn permissions_hold() {
     assert_eq!(message.data().as_ptr(), BIG.as_ptr());
 }
 
+/// Rules S1 and S3: what came inline out of a message of a growing office may be too large here,
+/// and is handed back.
+#[cfg(feature = "alloc")]
+#[test]
+fn what_is_inline_elsewhere_may_be_too_large() {
+    static OFFICE: StaticPostOffice<2, 4, 4, 1, 1> = StaticPostOffice::new();
+    let office = OFFICE.office();
+    let here = process(&office);
+    let to = here.mailbox.export(Permissions::SEND).unwrap();
+    let mut there = process(&PostOffice::new());
+    let bytes = [7; INLINE_BYTES + 1];
+    there.mailbox.capability(Permissions::SEND).send(&bytes, &[]).unwrap();
+    let Ok(Signal::Message(message)) = there.mailbox.try_recv() else { panic!() };
+    let mut payload = message.into_payload();
+    assert_eq!((office.inline_bytes(), &payload[..]), (INLINE_BYTES, &bytes[..]));
+    let forged = flue_core::Handle::from_raw(to.to_raw() ^ 1).unwrap();
+    for handle in [to, forged] {
+        let rejected = here.table.send_payload(handle, payload, &[]).unwrap_err();
+        assert_eq!((rejected.error, &rejected.payload[..]), (SendError::TooLarge, &bytes[..]));
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut place = Some(rejected.payload);
+        let sent =
+            here.table.poll_send_payload(&mut cx, &mut SendWait::new(), handle, &mut place, &[]);
+        assert_eq!(sent, Poll::Ready(Err(SendError::TooLarge)));
+        payload = place.expect("still here");
+    }
+    let capability = here.mailbox.capability(Permissions::SEND);
+    let rejected = capability.send_payload(payload, &[]).unwrap_err();
+    assert_eq!((rejected.error, rejected.payload.len()), (SendError::TooLarge, bytes.len()));
+}
+
 /// Rules S2, S3 and Q1: a static office is bounded by its storage, whatever the
 /// order in which it is used up, and gets all of it back.
 #[test]

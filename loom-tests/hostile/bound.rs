@@ -85,7 +85,7 @@ pub fn bytes(guide: &str) -> usize {
         + (tables * count(limits.handles_per_table) + sum(|limits| limits.handles))
             * each("a handle beyond those")
         + sum(|_| 1) * each("a mailbox")
-        + count(limits.messages) * each("a message")
+        + count(limits.messages) * each("a message in a block")
         + groups * count(limits.monitors_per_group) * each("a monitor")
         + groups * count(limits.links_per_group) * each("a link")
         + sum(|limits| limits.waiters) * each("a waiting sender")

@@ -290,3 +290,41 @@ model! {
     }
     twin fails_called_by_one: CallLeftToOne says "kept by who stopped";
 }
+
+model! {
+    /// Rule S6: the first in the line wants bytes, and is woken for a message's room; while it
+    /// looks once more it is woken again, for them. It uses one wake, and passes on the other.
+    fn a_second_look_races_a_receive() {
+        let office = office();
+        let (table, group) = (office.create_table().unwrap(), office.create_group().unwrap());
+        let mut limits = room(2);
+        limits.bytes = 60;
+        let mut mailbox = group.create_mailbox_with(&table, limits).unwrap();
+        let to = mailbox.export(Permissions::SEND).unwrap();
+        table.send(to, &[0], &[]).unwrap();
+        table.send_payload(to, vec![1; 60].into(), &[]).unwrap();
+        let flags = [(); 2].map(|()| Arc::new(Flag::default()));
+        let wakers = flags.clone().map(Waker::from);
+        let (mut first, mut second) = (SendWait::new(), SendWait::new());
+        let mut payload = Some(vec![2; 60].into());
+        let mut send = |first: &mut SendWait| {
+            let mut cx = Context::from_waker(&wakers[0]);
+            table.poll_send_payload(&mut cx, first, to, &mut payload, &[])
+        };
+        assert!(send(&mut first).is_pending());
+        let mut cx = Context::from_waker(&wakers[1]);
+        assert!(table.poll_send(&mut cx, &mut second, to, &[3], &[]).is_pending());
+        assert_eq!(next(&mut mailbox), 0);
+        let receiver = thread::spawn_once(move || {
+            assert_eq!(next(&mut mailbox), 1);
+            mailbox
+        });
+        let sent = send(&mut first);
+        let _mailbox = receiver.join().unwrap();
+        // Whoever of them is not done has room now, and was told so.
+        assert!(sent.is_ready() || flags[0].0.load(SeqCst), "the first was not told");
+        assert!(sent.is_pending() || flags[1].0.load(SeqCst), "the second was not told");
+    }
+    /// A wake that is kept by who has two.
+    twin fails_keeping_one_of_two: WakeKept says "the second was not told";
+}

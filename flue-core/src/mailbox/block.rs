@@ -13,6 +13,7 @@ use core::ptr::NonNull;
 
 /// A block: two cache lines or parts of them.
 #[cfg_attr(target_pointer_width = "64", repr(align(32)))]
+#[cfg_attr(not(target_pointer_width = "64"), repr(align(8)))]
 pub(crate) struct Block(UnsafeCell<[MaybeUninit<u8>; BLOCK_BYTES]>);
 
 const _: () = assert!(crate::sync::MODEL || size_of::<Block>() == BLOCK_BYTES);

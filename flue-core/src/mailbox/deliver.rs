@@ -1,8 +1,8 @@
 //! Delivery: from a checked capability to a message in the mailbox's queue.
 //!
 //! What a message needs is reserved first, in the order of rule S1: room among
-//! the mailbox's messages, bytes and capabilities, then a node, memory for a
-//! copy, and a slot of the receiver's table for each attached capability. Then
+//! the mailbox's messages, bytes and capabilities, then a node, a block, a slot of the
+//! receiver's table for each attached capability, and memory for a copy. Then
 //! it is published by one step, under the head's commit rule. Whatever fails
 //! gives back what was reserved, and nothing has happened.
 //!
@@ -41,7 +41,7 @@ use crate::twin::{self, Twin};
 pub(crate) type Attached = heapless::Vec<Reference, MAX_MESSAGE_HANDLES>;
 
 /// Why a message was not accepted; whether it was for want of the office's
-/// nodes, for which nobody waits in a mailbox's line.
+/// nodes or blocks, for which nobody waits in a mailbox's line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Undelivered {
     pub(crate) error: SendError,
@@ -98,7 +98,7 @@ impl Letter<'_> {
 enum Filling<'l> {
     Inline(&'l [u8]),
     /// Index of the block that has so many bytes.
-    #[cfg(feature = "alloc")]
+    #[cfg_attr(not(feature = "alloc"), allow(dead_code, reason = "there are none"))]
     Block(u32, usize),
     Owned(Owned),
 }
@@ -211,7 +211,7 @@ impl Office {
         self.put_back::<Node>(sender, index);
     }
 
-    /// There was no node; but that counts only if there is room (rule S1).
+    /// There was no node, or no block; but that counts only if there is room (rule S1).
     #[cold]
     #[inline(never)]
     fn no_node(
@@ -362,15 +362,17 @@ impl Office {
         attached: &[Reference],
     ) -> Result<(), Undelivered> {
         if let Letter::Copied(data) = letter
+            && data.len() <= INLINE_BYTES
             && attached.is_empty()
         {
-            if data.len() <= INLINE_BYTES {
-                return self.deliver_inline::<false>(sender, granted, data);
-            }
-            #[cfg(feature = "alloc")]
-            if data.len() <= self.most_inline() {
-                return self.deliver_inline::<true>(sender, granted, data);
-            }
+            return self.deliver_inline::<false>(sender, granted, data);
+        }
+        #[cfg(feature = "alloc")]
+        if let Letter::Copied(data) = letter
+            && data.len() <= self.most_inline()
+            && attached.is_empty()
+        {
+            return self.deliver_inline::<true>(sender, granted, data);
         }
         let target = granted.reference();
         let (route, fate) = granted.slots(self);
@@ -383,15 +385,16 @@ impl Office {
         let index = parcel.node()?;
         // SAFETY: taken just now; Private until it is committed.
         let node = unsafe { self.nodes.slot(index) };
+        #[cfg(feature = "alloc")]
+        let block = parcel.block(&letter)?;
+        #[cfg(not(feature = "alloc"))]
+        let block: Option<u32> = None;
         let more = parcel.attach(attached)?;
-        let filling = match &mut letter {
-            Letter::Copied(data) if data.len() <= INLINE_BYTES => Filling::Inline(data),
-            #[cfg(feature = "alloc")]
-            Letter::Copied(data) if data.len() <= self.most_inline() => {
-                Filling::Block(parcel.block(data)?, data.len())
-            }
-            Letter::Copied(data) => Filling::Owned(self.copy(data)?),
-            Letter::Moved(owned) => owned.take().map_or(Filling::Inline(&[]), Filling::Owned),
+        let filling = match (&mut letter, block) {
+            (Letter::Copied(data), Some(block)) => Filling::Block(block, data.len()),
+            (Letter::Copied(data), None) if data.len() <= INLINE_BYTES => Filling::Inline(data),
+            (Letter::Copied(data), None) => Filling::Owned(self.copy(data)?),
+            (Letter::Moved(owned), _) => owned.take().map_or(Filling::Inline(&[]), Filling::Owned),
         };
         // SAFETY: Private.
         unsafe {
@@ -400,6 +403,8 @@ impl Office {
                     Filling::Inline(data) => content.fill_inline(data),
                     #[cfg(feature = "alloc")]
                     Filling::Block(block, length) => content.fill_block(block, length),
+                    #[cfg(not(feature = "alloc"))]
+                    Filling::Block(..) => {}
                     Filling::Owned(owned) => content.fill_owned(owned),
                 }
                 content.attached = attached.len() as u8;
@@ -417,7 +422,7 @@ impl Office {
             Err(error) => {
                 // SAFETY: still Private.
                 let owned = unsafe { node.write(Content::take_owned) };
-                drop(parcel);
+                drop(parcel); // With the block.
                 match letter {
                     Letter::Moved(place) => *place = owned,
                     Letter::Copied(_) => drop(owned), // Our own copy.

@@ -16,9 +16,12 @@
 use super::head::Element;
 use crate::arena::Slot;
 use crate::cap::Reference;
+#[cfg(feature = "alloc")]
+use crate::payload::BLOCK_BYTES;
 use crate::payload::{INLINE_BYTES, Owned};
 use crate::sync::UnsafeCell;
 use core::mem::{ManuallyDrop, MaybeUninit};
+use core::ptr::NonNull;
 
 /// A capability attached to a message, and the slot reserved for it in the
 /// receiver's table.
@@ -147,7 +150,7 @@ impl Content {
     #[cfg(feature = "alloc")]
     #[inline(always)]
     pub(super) fn fill_block(&mut self, block: u32, length: usize) {
-        self.length = length as u32;
+        self.length = length.min(BLOCK_BYTES) as u32;
         self.more = Element::NONE;
         self.holds = Holds::Block;
         self.attached = 0;
@@ -220,6 +223,16 @@ impl Node {
                 body: Body { inline: [MaybeUninit::uninit(); INLINE_BYTES] },
             }))
         }
+    }
+
+    /// Where inline bytes are.
+    ///
+    /// # Safety
+    /// - The caller may touch this node now (States).
+    #[inline(always)]
+    pub(super) unsafe fn inline(&self) -> NonNull<u8> {
+        // SAFETY: nobody else touches the node, per the caller; the address alone is taken.
+        self.0.with(|content| unsafe { NonNull::from(&(*content).body.inline).cast() })
     }
 
     /// Reads the content.

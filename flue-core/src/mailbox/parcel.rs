@@ -13,6 +13,8 @@
 //! and stops nobody (rule S4).
 
 use super::channel::Channel;
+#[cfg(feature = "alloc")]
+use super::deliver::Letter;
 use super::deliver::Undelivered;
 use super::head::Element;
 use super::node::{ATTACHMENTS, Attachment, Holds, Node};
@@ -23,6 +25,8 @@ use crate::cap::view::View;
 use crate::error::SendError;
 use crate::life::{Generation, NEVER};
 use crate::office::Office;
+#[cfg(feature = "alloc")]
+use crate::payload::INLINE_BYTES;
 use crate::reclaim::Pin;
 use crate::route::{Lowered, NoCredit, Route};
 use crate::sync::atomic::Ordering::Acquire;
@@ -133,12 +137,15 @@ impl<'p> Parcel<'p> {
         Ok(node)
     }
 
-    /// A block with these bytes.
+    /// A block with the message's bytes, if they are for one.
     #[cfg(feature = "alloc")]
-    pub(super) fn block(&mut self, data: &[u8]) -> Result<u32, Undelivered> {
-        let block = self.office.take_block(self.sender, data)?;
-        self.block = Some(block);
-        Ok(block)
+    pub(super) fn block(&mut self, letter: &Letter<'_>) -> Result<Option<u32>, Undelivered> {
+        if let Letter::Copied(data) = letter
+            && (INLINE_BYTES + 1..=self.office.most_inline()).contains(&data.len())
+        {
+            self.block = Some(self.office.take_block(self.sender, data)?);
+        }
+        Ok(self.block)
     }
 
     /// Reserves slots for the attached capabilities and writes them into nodes

@@ -173,13 +173,18 @@ impl Mailbox {
     #[inline(always)]
     fn lend(&mut self, element: Element, node: NonNull<Node>, envelope: Envelope) -> Message<'_> {
         // The marker is not to be freed yet, and inline bytes need no dropping.
-        let is_plain = envelope.is_inline && !envelope.has_attached;
+        let is_plain = envelope.in_node && !envelope.has_attached;
         let is_settled = element == self.marker && is_plain;
         if !is_settled || twin::is(Twin::MarkerFreed) {
             self.has_lent = true;
             self.lent = Some((element, node));
         }
-        let data = if envelope.is_inline { envelope.data } else { self.elsewhere(node) };
+        let data = if envelope.in_node {
+            // SAFETY: in our queue, so its claim is ours, and Queued.
+            unsafe { node.as_ref().inline() }
+        } else {
+            self.elsewhere(node)
+        };
         #[cfg(feature = "alloc")]
         if twin::is(Twin::BlockKeptEarly) {
             self.keep_block(node);
@@ -187,10 +192,11 @@ impl Mailbox {
         Message::new(self, data, envelope.length)
     }
 
+    /// Where the bytes of a message are that are not in its node.
     #[inline(never)]
     fn elsewhere(&self, message: NonNull<Node>) -> NonNull<u8> {
         // SAFETY: in our queue, so its claim is ours, and Queued.
-        unsafe { message.as_ref().read(|content| content.elsewhere(self.post_office())) }
+        unsafe { message.as_ref().read(|content| content.named_bytes(self.post_office())) }
     }
 
     /// Whether the next [`try_recv`](Self::try_recv) is not `Empty`. Only the
@@ -402,33 +408,29 @@ struct Envelope {
     next: Element,
     /// Bytes that were charged for it.
     weight: u32,
-    is_inline: bool,
+    /// Whether the bytes are in the node.
+    in_node: bool,
     has_attached: bool,
-    /// Where the bytes are, if they are inline.
-    data: NonNull<u8>,
     length: usize,
 }
 
 impl Content {
     #[inline(always)]
     fn envelope(&self) -> Envelope {
-        let is_inline = self.holds == Holds::Inline;
-        // SAFETY: any part of the body has an address, which is all that is taken.
-        let data = NonNull::from(unsafe { &self.body.inline }).cast();
-        debug_assert!(!is_inline || self.length as usize <= INLINE_BYTES);
+        let in_node = self.holds == Holds::Inline;
+        debug_assert!(!in_node || self.length as usize <= INLINE_BYTES);
         let weight = if self.holds == Holds::Owned { self.length } else { 0 };
         Envelope {
             next: self.next,
             weight,
-            is_inline,
+            in_node,
             has_attached: self.attached > 0,
-            data,
             length: self.length as usize,
         }
     }
 
-    /// Where bytes are that are not in the node.
-    fn elsewhere(&self, office: &Office) -> NonNull<u8> {
+    /// Where the bytes are that the body names.
+    fn named_bytes(&self, office: &Office) -> NonNull<u8> {
         #[cfg(feature = "alloc")]
         if let Some(block) = self.block() {
             // SAFETY: named by a node that is the receiver's, and so claimed and its, too.

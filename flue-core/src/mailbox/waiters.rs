@@ -16,8 +16,8 @@
 //! closes the mailbox takes those that wait out of it, so one that is never polled again
 //! keeps nothing but its record.
 //!
-//! A sender that goes away without having used a wake passes it on, also if it was woken
-//! for too little and waited again.
+//! A sender that goes away without having used a wake passes it on; one that was woken for
+//! too little and waits again does so at once.
 //!
 //! # Ordering
 //! 1. A sender waits, says so in the word that counts receives (and, if it needs
@@ -110,7 +110,7 @@ struct InLine {
     route: Address,
     record: u32,
     generation: Generation,
-    /// Whether it was woken for room that was not enough: others may have been in want of less.
+    /// Whether it was woken before it looked for the last time: kept, for that look may panic.
     was_woken: bool,
 }
 
@@ -212,7 +212,7 @@ impl SendWait {
         Panics::after(|panics| office.wake_sender_behind(line.route, Some(ticket), panics));
     }
 
-    /// Leaves the line. A wake that was got and not used is passed on.
+    /// Leaves the line. A wake that was got and not used is passed on: of two, one is used.
     fn leave(&mut self, used: bool) {
         let Some(line) = self.0.take() else { return };
         let office: &Office = &line.office;
@@ -225,8 +225,9 @@ impl SendWait {
         if waiter.wake.close(&mut panics) == Left::Vacant {
             office.give_waiter_back(line.record, waiter);
         }
-        let was_woken = before == NOTIFIED || line.was_woken;
-        if was_woken && !used && !twin::is(Twin::WakeKept) {
+        // It may have been woken again while it looked once more.
+        let wakes = u8::from(before == NOTIFIED) + u8::from(line.was_woken);
+        if wakes > u8::from(used) && !twin::is(Twin::WakeKept) {
             office.wake_sender(line.route, &mut panics);
         }
         panics.resume();
