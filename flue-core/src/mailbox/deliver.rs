@@ -386,15 +386,19 @@ impl Office {
         // SAFETY: taken just now; Private until it is committed.
         let node = unsafe { self.nodes.slot(index) };
         #[cfg(feature = "alloc")]
-        let block = parcel.block(&letter)?;
-        #[cfg(not(feature = "alloc"))]
-        let block: Option<u32> = None;
+        if let Letter::Copied(data) = letter
+            && (INLINE_BYTES + 1..=self.most_inline()).contains(&data.len())
+        {
+            parcel.take_block(data)?;
+        }
         let more = parcel.attach(attached)?;
-        let filling = match (&mut letter, block) {
-            (Letter::Copied(data), Some(block)) => Filling::Block(block, data.len()),
-            (Letter::Copied(data), None) if data.len() <= INLINE_BYTES => Filling::Inline(data),
-            (Letter::Copied(data), None) => Filling::Owned(self.copy(data)?),
-            (Letter::Moved(owned), _) => owned.take().map_or(Filling::Inline(&[]), Filling::Owned),
+        let filling = match &mut letter {
+            Letter::Copied(data) if data.len() <= INLINE_BYTES => Filling::Inline(data),
+            Letter::Copied(data) => match parcel.block() {
+                Some(block) => Filling::Block(block, data.len()),
+                None => Filling::Owned(self.copy(data)?),
+            },
+            Letter::Moved(owned) => owned.take().map_or(Filling::Inline(&[]), Filling::Owned),
         };
         // SAFETY: Private.
         unsafe {

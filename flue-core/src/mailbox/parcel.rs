@@ -13,8 +13,6 @@
 //! and stops nobody (rule S4).
 
 use super::channel::Channel;
-#[cfg(feature = "alloc")]
-use super::deliver::Letter;
 use super::deliver::Undelivered;
 use super::head::Element;
 use super::node::{ATTACHMENTS, Attachment, Holds, Node};
@@ -25,8 +23,6 @@ use crate::cap::view::View;
 use crate::error::SendError;
 use crate::life::{Generation, NEVER};
 use crate::office::Office;
-#[cfg(feature = "alloc")]
-use crate::payload::INLINE_BYTES;
 use crate::reclaim::Pin;
 use crate::route::{Lowered, NoCredit, Route};
 use crate::sync::atomic::Ordering::Acquire;
@@ -137,15 +133,22 @@ impl<'p> Parcel<'p> {
         Ok(node)
     }
 
-    /// A block with the message's bytes, if they are for one.
+    /// A block with these bytes.
     #[cfg(feature = "alloc")]
-    pub(super) fn block(&mut self, letter: &Letter<'_>) -> Result<Option<u32>, Undelivered> {
-        if let Letter::Copied(data) = letter
-            && (INLINE_BYTES + 1..=self.office.most_inline()).contains(&data.len())
-        {
-            self.block = Some(self.office.take_block(self.sender, data)?);
-        }
-        Ok(self.block)
+    #[cold]
+    #[inline(never)]
+    pub(super) fn take_block(&mut self, data: &[u8]) -> Result<(), Undelivered> {
+        self.block = Some(self.office.take_block(self.sender, data)?);
+        Ok(())
+    }
+
+    /// The message's block, if it has one.
+    #[inline(always)]
+    pub(super) fn block(&self) -> Option<u32> {
+        #[cfg(feature = "alloc")]
+        return self.block;
+        #[cfg(not(feature = "alloc"))]
+        None
     }
 
     /// Reserves slots for the attached capabilities and writes them into nodes

@@ -110,7 +110,7 @@ impl World {
 
     pub fn picture(&self) -> Picture {
         let mut stats = self.office.stats();
-        stats.buffers = 0; // Those that a table keeps at hand are not in use.
+        (stats.buffers, stats.blocks) = (0, 0); // Those that a table keeps at hand are not in use.
         let table = |table: &Table| {
             let named = table.handles().map(|handle| (handle, table.permissions(handle).unwrap()));
             (table.len(), table.capacity(), named.collect::<Vec<_>>())
