@@ -373,8 +373,15 @@ impl Entry {
     /// returns the generation.
     pub fn fill(&self, number: u32) -> u32 {
         let handle = self.0.stage(0, reference(number), Address::NOWHERE, By::Own);
-        self.0.publish();
+        self.0.publish(handle.generation());
         handle.generation()
+    }
+    /// Makes it hold capability `number`, but not found by its handle.
+    pub fn stage(&self, number: u32) -> u32 {
+        self.0.stage(0, reference(number), Address::NOWHERE, By::Own).generation()
+    }
+    pub fn publish(&self, generation: u32) {
+        self.0.publish(generation);
     }
     /// The same, for a capability that turns out to be listed elsewhere.
     pub fn stage_in_vain(&self, number: u32) {

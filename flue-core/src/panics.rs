@@ -37,7 +37,18 @@ impl Panics {
         // Unwind safe: the callers' state is whole before and after.
         let result = std::panic::catch_unwind(core::panic::AssertUnwindSafe(code));
         if let Err(panic) = result {
-            self.first.get_or_insert(panic);
+            self.keep(panic);
+        }
+    }
+
+    /// Keeps the first. The drop of another one's payload is user code, too, and may panic.
+    fn keep(&mut self, panic: alloc::boxed::Box<dyn core::any::Any + Send>) {
+        if self.first.is_none() {
+            self.first = Some(panic);
+        } else if let Err(third) =
+            std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| drop(panic)))
+        {
+            core::mem::forget(third);
         }
     }
 
@@ -45,7 +56,7 @@ impl Panics {
     #[inline(always)]
     pub(crate) fn add(&mut self, later: Self) {
         if let Some(panic) = later.first {
-            self.first.get_or_insert(panic);
+            self.keep(panic);
         }
     }
 
@@ -90,4 +101,38 @@ impl Panics {
     }
 
     pub(crate) fn resume(self) {}
+}
+
+#[cfg(all(test, feature = "std", not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use core::panic::AssertUnwindSafe;
+    use std::panic::{catch_unwind, panic_any};
+
+    /// What panics when it is dropped.
+    struct Loud;
+
+    impl Drop for Loud {
+        fn drop(&mut self) {
+            panic_any(Self);
+        }
+    }
+
+    /// Rule K3: whatever panics, and however often, all of it is run, and the first goes on.
+    #[test]
+    fn the_first_panic_is_kept() {
+        let mut count = 0;
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            Panics::after(|panics| {
+                panics.run(|| panic_any(1_u8));
+                panics.run(|| panic_any(Loud));
+                let mut later = Panics::new();
+                later.run(|| panic_any(Loud));
+                panics.add(later);
+                panics.run(|| count += 1);
+            });
+        }));
+        assert_eq!(count, 1);
+        assert_eq!(result.unwrap_err().downcast_ref(), Some(&1_u8));
+    }
 }

@@ -68,6 +68,7 @@ twins! {
     LinkUntagged,
     MarkOverlooked,
     EntryUnvalidated,
+    PublishBlind,
     RaiseInTwoSteps,
     StagedRemembered,
     StagedFoundOnce,
@@ -87,6 +88,7 @@ twins! {
     // waiters
     WaitUnsaid,
     WakeKept,
+    LateWakeUsed,
     WakeForAnother,
     CallLeftToOne,
     SilencedByAnother,

@@ -137,6 +137,37 @@ fn inline_bytes_allocate_nothing() {
     });
 }
 
+/// Rule Q4: nor does a receive, whatever came: into a table that is new, more capabilities than
+/// its index has buckets for. Nor do downs.
+#[test]
+fn receiving_uses_no_memory() {
+    alone(|| {
+        let office = PostOffice::new();
+        let crowd: Vec<_> = (0..300).map(|_| process(&office)).collect();
+        let Process { group: _group, table, mut mailbox } = process(&office);
+        let to = mailbox.capability(Permissions::SEND);
+        for Process { mailbox: one, .. } in &crowd {
+            to.send(b"", &[&one.capability(Permissions::SEND)]).unwrap();
+        }
+        let mut watched = Vec::with_capacity(crowd.len());
+        for one in crowd {
+            watched.push(one.mailbox.capability(Permissions::MONITOR).monitor(&mailbox).unwrap());
+            drop(one);
+        }
+        let mut kept = Vec::with_capacity(2 * watched.len());
+        without_allocating(|| {
+            while let Ok(signal) = mailbox.try_recv() {
+                match signal {
+                    Signal::Message(mut message) => kept.extend(message.take_handles()),
+                    Signal::Down(down) => kept.push(down.take_handle()),
+                    _ => unreachable!(),
+                }
+            }
+        });
+        assert_eq!((kept.len(), table.len()), (2 * watched.len(), 2 * watched.len()));
+    });
+}
+
 /// Rule S5: bytes by reference are copied once, owned ones never.
 #[test]
 fn one_copy_at_most() {

@@ -179,6 +179,30 @@ fn hoarding_refuses_capabilities_alone() {
     to.send(b"", &[&capability(0)]).unwrap();
 }
 
+/// Rule Q1: while a table is above its limit, by what a closed mailbox left in it, it gets no
+/// further mailbox, whatever that one's share is.
+#[test]
+fn a_table_above_its_limit_gets_no_mailbox() {
+    let mut few = Limits::default();
+    few.handles_per_table = 1;
+    let office = PostOffice::with_limits(few);
+    let Process { group, table, mut mailbox } = process_with(&office, limits(4, 0, 2));
+    let others: Vec<_> = (0..2).map(|_| process(&office)).collect();
+    let to = mailbox.capability(Permissions::SEND);
+    for other in &others {
+        to.send(b"", &[&other.mailbox.capability(Permissions::SEND)]).unwrap();
+    }
+    let kept: Vec<Handle> =
+        (0..2).flat_map(|_| owned(&mut mailbox).take_handles().collect::<Vec<_>>()).collect();
+    drop(mailbox);
+    for share in [0, 1] {
+        let refused = group.create_mailbox_with(&table, limits(1, 0, share)).unwrap_err();
+        assert_eq!(refused, flue_core::CreateError::LimitReached, "with a share of {share}");
+    }
+    table.release(kept[0]).unwrap();
+    group.create_mailbox_with(&table, limits(1, 0, 0)).unwrap();
+}
+
 /// Rule S2: the reservation returns when the message is destroyed and when the
 /// mailbox goes; handles that were taken move to the table's own account.
 #[test]
@@ -900,6 +924,37 @@ fn a_wait_that_was_woken_for_too_little_passes_it_on() {
     drop(wait_two);
     assert_eq!(one.calls(), before.1 + 1, "there is room for the next");
     assert_eq!(poll(&second, &mut wait_one, &[to]), Poll::Ready(Ok(())));
+}
+
+/// Rule S1: a send that fails, and on its way out wakes somebody whose waker panics, has not
+/// happened either: the payload is back in its place.
+#[test]
+fn a_panicking_waker_does_not_lose_a_payload() {
+    let mut few = Limits::default();
+    few.messages = 2;
+    let office = PostOffice::with_limits(few);
+    let mut receiver = process_with(&office, limits(4, 100, 1));
+    let hoard = process(&office);
+    let to = receiver.mailbox.capability(Permissions::SEND);
+    to.send(b"", &[&to]).unwrap();
+    let _kept: Vec<Handle> = owned(&mut receiver.mailbox).take_handles().collect();
+    let loud = calling(|| panic!("woken"));
+    let mut waits = SendWait::new();
+    let sent = to.poll_send(&mut Context::from_waker(&loud), &mut waits, b"", &[&to]);
+    assert!(sent.is_pending());
+    // One buffer is the receiver's last message's, and now the other is in use.
+    hoard.mailbox.capability(Permissions::SEND).send(b"", &[]).unwrap();
+    let mut payload = Some(Payload::from(vec![1, 2, 3]));
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut wait = SendWait::new();
+    assert!(panics(|| {
+        let _ = to.poll_send_payload(&mut cx, &mut wait, &mut payload, &[]);
+    }));
+    assert_eq!(payload.as_deref(), Some(&[1, 2, 3][..]));
+    drop(hoard);
+    let sent = to.poll_send_payload(&mut cx, &mut wait, &mut payload, &[]);
+    assert_eq!((sent, payload.is_none()), (Poll::Ready(Ok(())), true));
+    assert_eq!(data(&mut receiver.mailbox), [1, 2, 3]);
 }
 
 /// Rule S6: a wake is for the room there was when it came. One whose room others took is used

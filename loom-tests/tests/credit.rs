@@ -215,12 +215,12 @@ model! {
         let table = office.create_table().unwrap();
         let group = office.create_group().unwrap();
         let mut limits = room(4);
-        limits.bytes = 100;
+        limits.bytes = 250;
         let mut mailbox = group.create_mailbox_with(&table, limits).unwrap();
         let to = mailbox.export(Permissions::SEND).unwrap();
         let send = {
             let table = table.clone();
-            move || table.send(to, &[7; 60], &[])
+            move || table.send(to, &[7; 160], &[])
         };
         let other = thread::spawn(send.clone());
         let results = [send(), other.join().unwrap()];

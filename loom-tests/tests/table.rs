@@ -471,6 +471,26 @@ model! {
 }
 
 model! {
+    /// Rules P3 and P4: what was listed and not published yet is found by another, who releases
+    /// all of it and stages the slot again: who listed it publishes its own and nothing else.
+    fn publication_races_reuse() {
+        let entry = Arc::new(Entry::new());
+        let first = entry.stage(1);
+        let publisher = thread::spawn({
+            let entry = entry.clone();
+            move || entry.publish(first)
+        });
+        assert_eq!(entry.raise_key(1), Some(first));
+        assert_eq!(entry.lower(first), Some(false));
+        assert_eq!(entry.lower(first), Some(true));
+        let second = entry.stage(2);
+        publisher.join().unwrap();
+        assert_eq!(entry.copy(second), None, "published by somebody else");
+    }
+    twin fails_publishing_blindly: PublishBlind says "published by somebody else";
+}
+
+model! {
     /// Rule Q1: a mailbox closes while a capability that came with a message is released:
     /// its table, which has a place then, is not said to be full.
     fn insert_races_close() {

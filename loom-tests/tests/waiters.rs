@@ -1,7 +1,9 @@
 //! Models of senders that wait for room: first come, first woken, none forgotten.
 #![cfg(loom)]
 
-use flue_core::{Handle, Mailbox, Permissions, PostOffice, SendError, SendWait, Signal, Table};
+use flue_core::{
+    Handle, Limits, Mailbox, Permissions, PostOffice, SendError, SendWait, Signal, Table,
+};
 use loom_tests::{Parker, block_on, model, office, room, thread};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -327,4 +329,56 @@ model! {
     }
     /// A wake that is kept by who has two.
     twin fails_keeping_one_of_two: WakeKept says "the second was not told";
+}
+
+model! {
+    /// Rule S6: a sender that tries once more takes the room by itself, and is woken only then,
+    /// for room that was made later: that wake is not used, and goes to the next in the line.
+    fn a_late_wake_races_the_next_in_line() {
+        let office = office();
+        let (mut mailbox, table, to) = full(&office);
+        let flag = Arc::new(Flag::default());
+        let other = thread::spawn_once({
+            let table = table.clone();
+            move || {
+                let mut wait = SendWait::new();
+                let mut cx = Context::from_waker(Waker::noop());
+                let sent = table.poll_send(&mut cx, &mut wait, to, &[1], &[]);
+                (wait, sent)
+            }
+        });
+        let mut received = usize::from(mailbox.try_recv().is_ok());
+        loom::thread::yield_now();
+        let mut wait = SendWait::new();
+        let waker = Waker::from(flag.clone());
+        let sent = table.poll_send(&mut Context::from_waker(&waker), &mut wait, to, &[2], &[]);
+        received += usize::from(mailbox.try_recv().is_ok());
+        let (first, first_sent) = other.join().unwrap();
+        let has_room = mailbox.is_empty();
+        // One that is woken, and pending, may be the other: it was first.
+        let told = flag.0.load(SeqCst) || first_sent.is_pending();
+        assert!(sent.is_ready() || !has_room || told, "room, and nobody was told: {received}");
+        drop((first, wait));
+    }
+    twin fails_counting_a_late_wake: LateWakeUsed says "nobody was told";
+}
+
+model! {
+    /// Rule Q1: of two senders to an empty mailbox one finds no buffer, for the other has the
+    /// only one: that one is not refused for room that the first has taken for a moment.
+    fn two_sends_race_for_one_buffer() {
+        let mut limits = Limits::default();
+        limits.messages = 1;
+        let office = PostOffice::with_limits(limits);
+        let (table, group) = (office.create_table().unwrap(), office.create_group().unwrap());
+        let mailbox = group.create_mailbox_with(&table, room(1)).unwrap();
+        let to = mailbox.export(Permissions::SEND).unwrap();
+        let other = thread::spawn({
+            let table = table.clone();
+            move || table.send(to, &[1], &[])
+        });
+        let sent = [table.send(to, &[2], &[]), other.join().unwrap()];
+        assert!(sent.contains(&Ok(())), "both refused, and nothing was ever there: {sent:?}");
+        assert_eq!(mailbox.len(), 1);
+    }
 }

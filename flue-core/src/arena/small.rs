@@ -143,6 +143,12 @@ impl<T: Slot, const F: usize> Small<T, F> {
         }
     }
 
+    /// Slots claimed now.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn live(&self) -> usize {
+        self.taken.load(Relaxed).count_ones() as usize + self.rest().map_or(0, Arena::live)
+    }
+
     /// Whether no slot is claimed.
     #[cfg(feature = "alloc")]
     pub(crate) fn is_idle(&self) -> bool {

@@ -217,9 +217,14 @@ impl Entry {
         Handle::new(index, generation)
     }
 
-    /// Lets lookups find the entry: it is listed.
-    pub(crate) fn publish(&self) {
-        let _ = self.step(|word| (STAGED.get(word.0) == 1).then(|| Word(STAGED.set(word.0, 0))));
+    /// Lets lookups find the entry: it is listed. Its references may be gone by now, for
+    /// others have found it, and the slot be staged anew: that is somebody else's to publish.
+    pub(crate) fn publish(&self, generation: u32) {
+        let _ = self.step(|word| {
+            // A later life has another version, so the exchange would fail.
+            let ours = self.generation.load(Acquire) == generation || twin::is(Twin::PublishBlind);
+            (STAGED.get(word.0) == 1 && ours).then(|| Word(STAGED.set(word.0, 0)))
+        });
     }
 
     /// Makes the slot vacant: undoes `stage` of an entry that was not listed.
@@ -406,7 +411,7 @@ mod tests {
     fn live(by: By) -> (Entry, Handle) {
         let entry = Entry::new();
         let handle = entry.stage(0, reference(Permissions::SEND), Address::NOWHERE, by);
-        entry.publish();
+        entry.publish(handle.generation());
         (entry, handle)
     }
 
@@ -416,7 +421,7 @@ mod tests {
         let entry = Entry::new();
         let handle = entry.stage(0, reference(Permissions::SEND), Address::NOWHERE, By::Own);
         assert_eq!(entry.copy(handle.generation()), None);
-        entry.publish();
+        entry.publish(handle.generation());
         assert_eq!(entry.copy(handle.generation()), Some(reference(Permissions::SEND)));
     }
 
@@ -453,9 +458,27 @@ mod tests {
         let (entry, first) = live(By::Own);
         let _ = entry.lower(first.generation(), By::Own);
         let second = entry.stage(0, reference(Permissions::KILL), Address::NOWHERE, By::Own);
-        entry.publish();
+        entry.publish(second.generation());
         assert_ne!(first, second);
         assert_eq!(entry.copy(first.generation()), None);
         assert_eq!(entry.retain(first.generation()), Err(Refused::Invalid));
+    }
+
+    /// Rules P3 and P4: an insertion that goes on late, when others have found what it listed,
+    /// released all of it and staged the slot anew, publishes nothing of theirs.
+    #[test]
+    fn a_late_publication_is_of_its_own_life() {
+        let (entry, key) = (Entry::new(), Key::of(reference(Permissions::SEND)));
+        let stage = || entry.stage(0, reference(Permissions::SEND), Address::NOWHERE, By::Own);
+        let first = stage();
+        assert_eq!(entry.raise_key(0, key, By::Own, || true), Some(first));
+        assert_eq!(entry.lower(first.generation(), By::Own), Some(Lowered::Kept));
+        assert_eq!(entry.lower(first.generation(), By::Own), Some(Lowered::Last));
+        let second = stage();
+        entry.publish(first.generation());
+        assert_eq!(entry.copy(second.generation()), None, "staged, and not listed yet");
+        assert_eq!(entry.lower(second.generation(), By::Own), None);
+        entry.publish(second.generation());
+        assert_eq!(entry.lower(second.generation(), By::Own), Some(Lowered::Last));
     }
 }

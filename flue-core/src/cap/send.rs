@@ -328,6 +328,35 @@ impl Table {
     }
 }
 
+/// An owned payload on its way; back in its place if it is not accepted, or a waker panics.
+struct OnItsWay<'p> {
+    place: &'p mut Option<Payload>,
+    owned: Option<Owned>,
+}
+
+impl<'p> OnItsWay<'p> {
+    /// Takes what is owned out of its place. What is inline stays.
+    fn new(place: &'p mut Option<Payload>) -> Self {
+        let owned = match place.take().map(Payload::into_kind) {
+            Some(Kind::Owned(owned)) => Some(owned),
+            Some(Kind::Inline(data)) => {
+                *place = Some(Payload::inline(&data));
+                None
+            }
+            None => None,
+        };
+        Self { place, owned }
+    }
+}
+
+impl Drop for OnItsWay<'_> {
+    fn drop(&mut self) {
+        if let Some(owned) = self.owned.take() {
+            *self.place = Some(Payload::owned(owned));
+        }
+    }
+}
+
 fn poll_payload(
     checked: &Checked<'_>,
     cx: &mut Context<'_>,
@@ -336,19 +365,15 @@ fn poll_payload(
 ) -> Poll<Result<(), SendError>> {
     let weight = payload.as_ref().map_or(0, Payload::weight);
     checked.poll(cx, wait, weight, || {
-        let mut refused = None;
-        let was_empty = payload.is_none();
-        let taken = payload.take().unwrap_or(Payload::owned(Owned::Static(&[])));
-        let sent = with_payload(taken, |letter| {
-            checked.deliver(letter).map_err(|undelivered| refused.insert(undelivered).error)
-        });
-        match (sent, refused) {
-            (Err(rejected), Some(refused)) => {
-                *payload = (!was_empty).then_some(rejected.payload);
-                Err(refused)
-            }
-            _ => Ok(()),
+        let mut way = OnItsWay::new(payload);
+        let sent = match way.place.as_deref() {
+            Some(data) => checked.deliver(Letter::Copied(data)),
+            None => checked.deliver(Letter::Moved(&mut way.owned)),
+        };
+        if sent.is_ok() {
+            *way.place = None;
         }
+        sent
     })
 }
 

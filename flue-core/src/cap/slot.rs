@@ -14,13 +14,14 @@
 //! Lock-free; each word by itself.
 
 use super::entry::Entry;
-use crate::arena::Slot;
 use crate::arena::small::Small;
+use crate::arena::{Exhausted, Slot};
 use crate::index::Index;
 use crate::life::{Address, AddressCell};
 use crate::limits::Limits;
 #[cfg(feature = "alloc")]
 use crate::mailbox::magazine::Magazine;
+use crate::office::Office;
 #[cfg(feature = "alloc")]
 use crate::reclaim::Pin;
 use crate::refs::Refs;
@@ -101,6 +102,18 @@ impl TableSlot {
         self.refs.give_back_unless_last()
     }
 
+    /// Claims a slot for an entry, and sees to it that there are buckets enough in the index:
+    /// who receives what will lie in it must not need memory (rule Q4).
+    pub(crate) fn claim_entry(&self, office: &Office) -> Result<u32, Exhausted> {
+        let index = self.entries.claim()?;
+        #[cfg(feature = "alloc")]
+        if index as usize >= FIRST_ENTRIES {
+            office.spread(&self.index, self.entries.live()); // As many need no buckets.
+        }
+        let _ = office;
+        Ok(index)
+    }
+
     /// Entries there may be now.
     pub(super) fn capacity(&self) -> usize {
         self.limit.load(Relaxed) as usize + self.shares.load(Relaxed) as usize
@@ -108,9 +121,6 @@ impl TableSlot {
 
     /// Adds a mailbox's share to the capacity, if storage is not fixed below it.
     pub(crate) fn add_share(&self, handles: u32, most: u32) -> bool {
-        if handles == 0 {
-            return true;
-        }
         let own = self.limit.load(Relaxed);
         // What closed mailboxes left behind is the table's own: one that is above
         // its limit by that gets no more of it.
@@ -154,7 +164,9 @@ impl TableSlot {
                 return false;
             }
             // Partner: `uncharge`, before which the entry's slot was given back.
-            match self.used.compare_exchange_weak(used, used + 1, Acquire, Relaxed) {
+            // It may be below 0, and comes back through it.
+            let next = used.wrapping_add(1);
+            match self.used.compare_exchange_weak(used, next, Acquire, Relaxed) {
                 Ok(_) => return true,
                 Err(now) => used = now,
             }

@@ -151,7 +151,7 @@ impl<'t> View<'t> {
                 let inserted = self.slot().index.insert(family, key, index, stage);
                 let other = match (inserted, staged) {
                     (Ok(()), Some(handle)) => {
-                        entry.publish();
+                        entry.publish(handle.generation());
                         return Admitted::New(handle);
                     }
                     (Ok(()), None) => continue, // Not so: what is listed was staged.
@@ -177,8 +177,7 @@ impl<'t> View<'t> {
         payer: Address,
         by: By,
     ) -> Handle {
-        let live = self.slot().live.fetch_add(1, Relaxed) as usize + 1; // A count for people, and for:
-        self.office().spread(&self.slot().index, live);
+        self.slot().live.fetch_add(1, Relaxed); // A count for people, and for `clear`.
         entry.stage(index, reference, payer, by)
     }
 
@@ -228,7 +227,7 @@ impl<'t> View<'t> {
 
     /// Claims a slot that somebody is charged for.
     pub(crate) fn claim(self) -> Result<u32, Exhausted> {
-        self.slot().entries.claim()
+        self.slot().claim_entry(self.office())
     }
 
     /// Gives back a slot that was reserved, or whose entry is gone.

@@ -29,7 +29,7 @@ use crate::office::Office;
 use crate::panics::Panics;
 use crate::payload::{INLINE_BYTES, Owned};
 use crate::reclaim::Pin;
-use crate::route::{NoCredit, Route, is_below};
+use crate::route::{MOST_CREDIT, NoCredit, Route, ahead, is_below};
 use crate::sync::atomic::{
     Ordering::{Acquire, Relaxed, SeqCst},
     fence,
@@ -224,12 +224,16 @@ impl Office {
         if !self.is_open(address, group) {
             return SendError::Closed.into();
         }
-        match self.charge_message(route, address, group) {
-            Ok(()) => {
-                self.uncharge_message(route, address);
-                refused.into()
-            }
-            Err(error) => error.into(),
+        // A look: a charge, for a moment, would be in the way of who has a node.
+        let pin = self.pin();
+        let Some((_, channel)) = self.channel_of(&pin, address) else {
+            return SendError::Closed.into();
+        };
+        let waiting = ahead(route.credit.count(), channel.received.count());
+        let has_room = waiting < channel.limits().messages || waiting > MOST_CREDIT;
+        match self.full_or_closed(address, group) {
+            SendError::Full if has_room => refused.into(),
+            error => error.into(),
         }
     }
 
@@ -426,11 +430,11 @@ impl Office {
             Err(error) => {
                 // SAFETY: still Private.
                 let owned = unsafe { node.write(Content::take_owned) };
-                drop(parcel); // With the block.
                 match letter {
                     Letter::Moved(place) => *place = owned,
                     Letter::Copied(_) => drop(owned), // Our own copy.
                 }
+                drop(parcel); // With the block; who waits is woken, which is user code.
                 Err(error.into())
             }
         }

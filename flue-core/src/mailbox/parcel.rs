@@ -174,7 +174,7 @@ impl<'p> Parcel<'p> {
             }
             self.more = Element::message(index);
             for reference in references {
-                let slot = table.entries.claim()?;
+                let slot = table.claim_entry(self.office)?;
                 let attachment = Attachment { reference: *reference, slot };
                 // SAFETY: Private.
                 unsafe { node.write(|content| content.attach(attachment)) };

@@ -142,6 +142,8 @@ impl SendWait {
             self.leave(false);
         }
         for last in [false, true] {
+            // A wake that comes after this is not for the room that the attempt takes.
+            let has_wake = self.has_wake() || twin::is(Twin::LateWakeUsed);
             match attempt() {
                 Err(Undelivered { error: SendError::Full, exhausted: false }) if last => {
                     self.pass_by(needs);
@@ -154,12 +156,21 @@ impl SendWait {
                     }
                 }
                 result => {
-                    self.leave(result.is_ok());
+                    self.leave(result.is_ok() && has_wake);
                     return Poll::Ready(result.map_err(|refused| refused.error));
                 }
             }
         }
         Poll::Pending
+    }
+
+    /// Whether it was woken since it last looked, or before.
+    fn has_wake(&self) -> bool {
+        self.0.as_ref().is_some_and(|line| {
+            // SAFETY: ours from `join` to `leave`.
+            let waiter = unsafe { line.office.waiters.slot(line.record) };
+            line.was_woken || waiter.state.load(Acquire) == NOTIFIED
+        })
     }
 
     /// Waits in the line, at the old place if there is one. The caller tries
@@ -173,13 +184,30 @@ impl SendWait {
     ) -> Result<(), SendError> {
         let pin = office.pin();
         let Some((at, channel)) = office.channel_of(&pin, route) else { return Ok(()) };
+        // Before it is looked at: else it may be the next mailbox's by then.
+        let is_new = self.0.is_none();
+        if is_new && !channel.acquire() {
+            return Err(SendError::Closed);
+        }
+        let give_up = |what| {
+            if is_new {
+                office.release_channel(at);
+            }
+            what
+        };
+        if !office.route(route).is_some_and(|slot| slot.life.is(route.generation)) {
+            return give_up(Ok(())); // The caller hears of it.
+        }
         let limits = channel.limits();
         if limits.messages == 0 || needs.bytes > limits.bytes || needs.handles > limits.handles {
-            return Err(SendError::Full); // No room will ever do.
+            return give_up(Err(SendError::Full)); // No room will ever do.
         }
         let line = match &mut self.0 {
             Some(line) => line,
-            none => none.insert(InLine::join(office, at, channel, route)?),
+            none => match InLine::join(office, at, channel, route) {
+                Ok(line) => none.insert(line),
+                Err(refused) => return give_up(Err(refused)),
+            },
         };
         // SAFETY: ours from `join` to `leave`.
         let waiter = unsafe { office.waiters.slot(line.record) };
@@ -235,20 +263,8 @@ impl SendWait {
 }
 
 impl InLine {
+    /// Joins the line of a channel that the caller has acquired.
     fn join(
-        office: &PostOffice,
-        at: u32,
-        channel: &Channel,
-        route: Address,
-    ) -> Result<Self, SendError> {
-        if !channel.acquire() {
-            return Err(SendError::Closed);
-        }
-        let joined = Self::join_acquired(office, at, channel, route);
-        joined.inspect_err(|_| office.release_channel(at))
-    }
-
-    fn join_acquired(
         office: &PostOffice,
         at: u32,
         channel: &Channel,
