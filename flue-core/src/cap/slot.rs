@@ -128,6 +128,9 @@ impl TableSlot {
         if is_above() {
             return false;
         }
+        if handles == 0 {
+            return true;
+        }
         let mut shares = self.shares.load(Relaxed);
         loop {
             let Some(sum) = shares.checked_add(handles) else { return false };
