@@ -168,8 +168,8 @@ pub struct Stats {
     pub messages: usize,
     /// Message buffers taken from the office; see [`Limits::messages`].
     pub buffers: usize,
-    /// Those of them that have a block besides, for bytes that do not fit, and blocks at hand;
-    /// see [`PostOffice::inline_bytes`](crate::PostOffice::inline_bytes).
+    /// Blocks taken from the office: those of messages that do not fit into a buffer, or kept at
+    /// hand; see [`Limits::messages`].
     pub blocks: usize,
     /// Monitors armed, or fired and not yet received.
     pub monitors: usize,

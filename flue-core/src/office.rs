@@ -260,6 +260,9 @@ impl PostOffice {
     /// assert_eq!(office.stats().bytes, 0);
     /// # Ok::<(), Box<dyn core::error::Error>>(())
     /// ```
+    ///
+    /// # Cost
+    /// A read of what never changes.
     #[must_use]
     pub fn inline_bytes(&self) -> usize {
         self.most_inline()

@@ -41,6 +41,16 @@ impl Checked<'_> {
         let route = self.granted.reference().route;
         wait.poll(cx, self.office, route, self.needs(bytes), attempt)
     }
+
+    fn poll_copied(
+        &self,
+        cx: &mut Context<'_>,
+        wait: &mut SendWait,
+        data: &[u8],
+    ) -> Poll<Result<(), SendError>> {
+        let weight = Letter::Copied(data).weight(self.office.most_inline());
+        self.poll(cx, wait, weight, || self.deliver(Letter::Copied(data)))
+    }
 }
 
 /// How an owned payload is sent, and what is left of it if it is not.
@@ -268,12 +278,7 @@ impl Table {
                 *wait = SendWait::new();
                 Poll::Ready(Err(error))
             }
-            Ok(checked) => {
-                let letter = Letter::Copied(data);
-                checked.poll(cx, wait, letter.weight(checked.office.most_inline()), || {
-                    checked.deliver(Letter::Copied(data))
-                })
-            }
+            Ok(checked) => checked.poll_copied(cx, wait, data),
         }
     }
 
@@ -337,14 +342,9 @@ struct OnItsWay<'p> {
 impl<'p> OnItsWay<'p> {
     /// Takes what is owned out of its place. What is inline stays.
     fn new(place: &'p mut Option<Payload>) -> Self {
-        let owned = match place.take().map(Payload::into_kind) {
-            Some(Kind::Owned(owned)) => Some(owned),
-            Some(Kind::Inline(data)) => {
-                *place = Some(Payload::inline(&data));
-                None
-            }
-            None => None,
-        };
+        let owned = place.take_if(|payload| !payload.is_inline()).map(Payload::into_kind);
+        let owned =
+            owned.and_then(|kind| if let Kind::Owned(owned) = kind { Some(owned) } else { None });
         Self { place, owned }
     }
 }
@@ -485,12 +485,7 @@ impl Capability {
                 *wait = SendWait::new();
                 Poll::Ready(Err(error))
             }
-            Ok(checked) => {
-                let letter = Letter::Copied(data);
-                checked.poll(cx, wait, letter.weight(checked.office.most_inline()), || {
-                    checked.deliver(Letter::Copied(data))
-                })
-            }
+            Ok(checked) => checked.poll_copied(cx, wait, data),
         }
     }
 

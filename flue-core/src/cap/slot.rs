@@ -216,3 +216,20 @@ impl Slot for TableSlot {
         self.index.clear();
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Rule Q1: a place that is released while the mailbox it is charged to closes is given back
+    /// before it is taken over: below 0 there is room for one more, and no overflow.
+    #[test]
+    fn what_is_used_comes_back_through_zero() {
+        let slot = TableSlot::new();
+        slot.limit.store(1, Relaxed);
+        slot.uncharge(1);
+        assert!(slot.charge(), "a place that was released");
+        slot.take_over(1);
+        assert!(!slot.charge(), "more than one");
+    }
+}
