@@ -13,7 +13,8 @@
 //! Downs of a group are queued before the groups that it takes along die, so an
 //! observer of both sees them in that order (rule K8).
 //! A group that another call has killed is that call's to walk, with all that it alone
-//! reaches (rule K3).
+//! reaches (rule K3). A mailbox that is being closed is walked as the others are until its
+//! closer is done, who may have stopped: each down and each wake is one of the two's.
 //!
 //! # Progress
 //! Lock-free. A killer that stops for ever leaves undone what it had not
@@ -45,9 +46,10 @@ struct Dying<'o> {
     last: u32,
 }
 
-/// A route that was open when it was looked at, and what it consists of.
+/// A route that was open when it was looked at, or not done with by who closes it: that one
+/// may have stopped. And what it consists of.
 #[derive(Clone, Copy)]
-struct Open<'p> {
+struct Standing<'p> {
     address: Address,
     route: &'p Route,
     channel: &'p Channel,
@@ -55,9 +57,9 @@ struct Open<'p> {
     life: Generation,
 }
 
-/// Routes that were closed while their downs were being queued: the second pass would
-/// not find them. Beyond so many their observers are woken at once.
-type Late<'p> = heapless::Vec<Open<'p>, LATE>;
+/// Routes that were closed when their downs were queued: the second pass may not find
+/// them. Beyond so many their observers are woken at once.
+type Late<'p> = heapless::Vec<Standing<'p>, LATE>;
 /// None in the models of narrow words, so that models see both ways.
 const LATE: usize = if MODEL && cfg!(flue_word = "32") { 0 } else { 8 };
 
@@ -114,12 +116,12 @@ impl Office {
                 if !twin::is(Twin::KillUnfenced) {
                     fence(SeqCst); // Partner: whoever announces a monitor, a link or a wait, then looks.
                 }
-                self.each_route(&pin, group, |open| {
-                    let is_late = self.kill_route(&pin, open);
+                self.each_route(&pin, group, |standing| {
+                    let is_late = self.kill_route(&pin, standing);
                     // After it: what it fired, it holds, and so is still listed.
-                    is_awaited |= self.is_awaited(open);
-                    if is_late && let Err(open) = late.push(open) {
-                        self.wake_late(&pin, open, panics);
+                    is_awaited |= self.is_awaited(standing);
+                    if is_late && let Err(standing) = late.push(standing) {
+                        self.wake_late(&pin, standing, panics);
                     }
                 });
                 // What is not in a roster any more somebody else has seen to, and that is before
@@ -128,8 +130,8 @@ impl Office {
                 self.cut_links(&pin, group, |other| dying.kill(other));
                 at = dying.at(at).1;
             }
-            for &open in &late {
-                self.wake_late(&pin, open, panics);
+            for &standing in &late {
+                self.wake_late(&pin, standing, panics);
             }
         }
         self.bury(dying.first, is_awaited, panics);
@@ -137,23 +139,24 @@ impl Office {
 
     /// Queues the downs of one route of a dead group. Whether it is closed by now, and
     /// its closer may have come too early to wake the observers.
-    fn kill_route(&self, pin: &Pin, Open { address, route, channel, life }: Open<'_>) -> bool {
-        let has_fired = self.may_list(&channel.observers)
-            && channel.decide(life, DownReason::Killed) == DownReason::Killed
-            && self.fire_monitors(pin, address, channel, DownReason::Killed, Firer::Killer);
-        if !has_fired {
+    fn kill_route(&self, pin: &Pin, standing: Standing<'_>) -> bool {
+        let Standing { address, route, channel, life } = standing;
+        if !self.may_list(&channel.observers) {
             return false;
         }
-        // Either the closer sees what is held here, or we see that it is closed.
-        if !twin::is(Twin::KilledRouteUnfenced) {
-            fence(SeqCst); // Partner: the closer, who ends the route, then looks.
+        let reason = channel.decide(life, DownReason::Killed);
+        if !self.fire_monitors(pin, address, channel, reason, Firer::Killer) {
+            return false;
         }
+        // Either the closer sees what is held here, or we see that it is closed. Their steps
+        // of the monitor's word say so already, but of one that was armed meanwhile.
+        fence(SeqCst); // Partner: the closer, who ends the route, then looks.
         !route.life.is(address.generation) && !twin::is(Twin::KilledRouteUnchecked)
     }
 
     /// Wakes the observers of a route that was closed before all its downs were queued.
-    fn wake_late(&self, pin: &Pin, open: Open<'_>, panics: &mut Panics) {
-        self.wake_observers(pin, open.address, open.channel, Waking::LateKiller, panics);
+    fn wake_late(&self, pin: &Pin, of: Standing<'_>, panics: &mut Panics) {
+        self.wake_observers(pin, of.address, of.channel, Waking::LateKiller, panics);
     }
 
     /// The second pass: wakes whoever waits for what happened in the first. Nobody
@@ -164,7 +167,7 @@ impl Office {
             let (group, next) = Dying { office: self, first, last: NONE }.at(at);
             if is_awaited {
                 let pin = self.pin();
-                self.each_route(&pin, group, |Open { address, route, channel, .. }| {
+                self.each_route(&pin, group, |Standing { address, route, channel, .. }| {
                     if route.wake.is_present() {
                         self.call_receiver(address.index, route, panics);
                     }
@@ -179,7 +182,7 @@ impl Office {
 
     /// Whether somebody may wait for the end of a route of a dead group, or watch it. Who
     /// announces that after the kill's fence sees the death.
-    fn is_awaited(&self, Open { route, channel, .. }: Open<'_>) -> bool {
+    fn is_awaited(&self, Standing { route, channel, .. }: Standing<'_>) -> bool {
         route.wake.is_present()
             || self.may_list(&channel.waiters)
             || self.may_list(&channel.observers)
@@ -191,20 +194,24 @@ impl Office {
         self.is_fixed() || !roster.is_idle()
     }
 
-    /// Calls `visit` with each route of the group that is open.
-    fn each_route<'p>(&'p self, pin: &'p Pin, group: Address, mut visit: impl FnMut(Open<'p>)) {
+    /// Calls `visit` with each route of the group that is open, or whose closer is not done.
+    fn each_route<'p>(&'p self, pin: &'p Pin, group: Address, mut visit: impl FnMut(Standing<'p>)) {
         let mut visit = |index: u32| {
             // SAFETY: it was on the roster or is in a fixed arena, so it was
             // claimed once, and routes' slots are never retired.
             let route = unsafe { self.routes.slot(index) };
-            let Some(generation) = route.life.living() else { return };
+            let generation = route.life.latest();
+            if twin::is(Twin::ClosedPassedOver) && !route.life.is(generation) {
+                return;
+            }
             let Some(channel) = self.channels.peek(pin, route.channel.load(Acquire)) else {
                 return;
             };
             let life = channel.life.count();
-            // Still open: then the channel was this route's when it was read.
-            if channel.group.load() == group && route.life.is(generation) {
-                visit(Open { address: Address { index, generation }, route, channel, life });
+            // Still the same: then the channel was this route's when it was read. But for one
+            // that is closed: it may be another's of this group, where nothing has its address.
+            if channel.group.load() == group && route.life.latest() == generation {
+                visit(Standing { address: Address { index, generation }, route, channel, life });
             }
         };
         if self.is_fixed() {

@@ -121,6 +121,11 @@ impl Life {
         (count % 2 == 1).then_some(count)
     }
 
+    /// The generation that is living now, or was the last one.
+    pub(crate) fn latest(&self) -> Generation {
+        self.0.load(Acquire).wrapping_sub(1) | 1
+    }
+
     /// Whether the slot has no lives left and must never be claimed again.
     pub(crate) fn is_spent(&self) -> bool {
         self.0.load(Relaxed) == SPENT
@@ -186,8 +191,9 @@ mod tests {
     fn a_generation_is_one_life() {
         let life = Life::vacant(0);
         let first = life.begin();
-        assert!(life.is(first));
+        assert!(life.is(first) && life.latest() == first);
         assert_eq!(life.end(first), Ended::Now);
+        assert_eq!(life.latest(), first);
         assert_eq!(life.end(first), Ended::Before);
         let second = life.begin();
         assert!(first != second && !life.is(first) && life.is(second));
@@ -208,6 +214,6 @@ mod tests {
     fn a_vacant_count_is_no_generation() {
         let life = Life::vacant(4);
         assert_eq!(life.end(4), Ended::Before, "even counts are not lives");
-        assert_eq!(life.living(), None);
+        assert_eq!((life.living(), life.latest()), (None, 3));
     }
 }

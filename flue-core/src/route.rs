@@ -53,7 +53,7 @@ impl Route {
         pub(crate) const fn new() -> Self {
             Self {
                 life: Life::vacant(0),
-                channel: AtomicU32::new(0),
+                channel: AtomicU32::new(NO_CHANNEL),
                 head: Head::new(),
                 credit: Credit::new(),
                 share: Share::new(),
@@ -74,6 +74,9 @@ impl Slot for Route {
 
 const COUNT: Field = Field::lowest(WORD / 2);
 const VERSION: Field = Field::rest(COUNT);
+
+/// No channel's index: of a route that nobody uses.
+pub(crate) const NO_CHANNEL: u32 = u32::MAX;
 
 /// The most that a credit counts at one time.
 pub(crate) const MOST_CREDIT: u32 = (COUNT.max() / 2) as u32;

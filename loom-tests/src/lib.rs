@@ -197,6 +197,36 @@ impl Drop for Parker {
     }
 }
 
+/// Whether its waker was called.
+#[derive(Debug, Default)]
+pub struct Flag(AtomicBool);
+
+impl Flag {
+    /// One whose waker was not called.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// The waker.
+    #[must_use]
+    pub fn waker(self: &Arc<Self>) -> Waker {
+        self.clone().into()
+    }
+
+    /// Whether it was.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(SeqCst)
+    }
+}
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, SeqCst);
+    }
+}
+
 /// Parks until `poll` is ready, with a waker of its own.
 pub fn block_on<R>(poll: impl FnMut(&mut Context<'_>) -> Poll<R>) -> R {
     Parker::new().block_on(poll)

@@ -5,7 +5,9 @@ use flue_core::{
     DownReason, Mailbox, MonitorId, Permissions, PostOffice, RouteGroup, Signal, Table,
     TryRecvError,
 };
-use loom_tests::{Parker, block_on, model, office, room, thread};
+use loom::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use loom_tests::{Flag, Parker, block_on, model, office, room, thread};
+use std::sync::Arc;
 use std::task::Context;
 
 /// An observer in a table of the host's, and a mailbox of another group.
@@ -198,7 +200,6 @@ model! {
         killer.join().unwrap();
         closer.join().unwrap();
     }
-    twin fails_unfenced: KilledRouteUnfenced says "deadlock";
 }
 
 model! {
@@ -290,8 +291,8 @@ model! {
 }
 
 model! {
-    /// Rule K3: when a kill has returned the downs of its group are queued, though a
-    /// mailbox of it is being closed; or it was closed before.
+    /// Rule K3: when a kill has returned the downs of its routes are queued, though a
+    /// mailbox of it is being closed, by whom nothing more may come.
     fn downs_of_a_kill_race_close() {
         let office = office();
         let (mut observer, watched, _table) = pair(&office);
@@ -299,16 +300,67 @@ model! {
         let group = watched.group().clone();
         let closer = thread::spawn_once(move || drop(watched));
         group.kill();
-        let seen = down(&mut observer);
+        let (seen, _) = down(&mut observer).expect("queued late");
         closer.join().unwrap();
-        let late = down(&mut observer);
-        assert!(seen.is_none() != late.is_none(), "one down: {seen:?}, {late:?}");
-        assert!(late.is_none_or(|down| down == (id, DownReason::Closed)), "killed late: {late:?}");
+        assert!(seen == id && down(&mut observer).is_none(), "a second down");
+        drop(observer);
+        assert_eq!(office.stats().monitors, 0, "left over");
     }
     /// A killer that leaves to the closer what that one has fired.
-    twin fails_fired_once: FiredOnce says "killed late";
-    /// A closer that lets the killer pass over what it has not fired yet.
-    twin fails_untold: ClosedUntold says "killed late";
+    twin fails_fired_once: FiredOnce says "queued late";
+    /// A killer that leaves to the closer what is closed.
+    twin fails_closed: ClosedPassedOver says "queued late";
+    /// A closer that does not say any more that it is there.
+    twin fails_delisted: DelistedEarly says "queued late";
+}
+
+model! {
+    /// Rules K3 and R4: when a kill has returned who waits for its downs was woken, though
+    /// who closes a mailbox of it may have stopped.
+    fn wakes_of_a_kill_race_close() {
+        let office = office();
+        let (mut observer, watched, _table) = pair(&office);
+        monitor(&watched, &observer);
+        let woken = Flag::new();
+        assert!(observer.poll_ready(&mut Context::from_waker(&woken.waker())).is_pending());
+        let group = watched.group().clone();
+        let closer = thread::spawn_once(move || drop(watched));
+        group.kill();
+        assert!(woken.is_set(), "woken late");
+        closer.join().unwrap();
+    }
+    twin fails_closed: ClosedPassedOver says "woken late";
+    twin fails_delisted: DelistedEarly says "woken late";
+    twin fails_left_first: HoldLeftFirst says "woken late";
+}
+
+model! {
+    /// Rule K3: a monitor is armed when the killer has passed it, and fired by who closes its
+    /// route, who stops: when it is set and the kill has returned, its down is queued.
+    fn monitor_races_kill_and_close() {
+        let office = office();
+        let (mut observer, watched, _table) = pair(&office);
+        let watch = watched.capability(Permissions::MONITOR);
+        let is_killed = Arc::new(AtomicBool::new(false));
+        let closer = thread::spawn_once({
+            let is_killed = is_killed.clone();
+            move || {
+                watched.group().kill();
+                is_killed.store(true, SeqCst);
+                thread::yield_now();
+                drop(watched);
+            }
+        });
+        let id = watch.monitor(&observer).unwrap();
+        let (is_killed, seen) = (is_killed.load(SeqCst), down(&mut observer));
+        assert!(!is_killed || seen.is_some(), "queued late");
+        closer.join().unwrap();
+        let (seen, _) = seen.or_else(|| down(&mut observer)).expect("no down");
+        assert!(seen == id && down(&mut observer).is_none(), "a second down");
+        drop(observer);
+        assert_eq!(office.stats().monitors, 0, "left over");
+    }
+    twin fails_fired_once: LateFiredOnce says "queued late";
 }
 
 /// Two mailboxes that watch a third one.
@@ -323,24 +375,8 @@ fn two_watch(office: &PostOffice) -> ([Mailbox; 2], Mailbox, Table) {
 }
 
 model! {
-    /// Rule K5: a route is closed while its group is killed: all who watch it are told the
-    /// same.
-    fn close_races_kill_of_what_two_watch() {
-        let office = office();
-        let (mut observers, watched, _table) = two_watch(&office);
-        let group = watched.group().clone();
-        let killer = thread::spawn(move || group.kill());
-        drop(watched);
-        killer.join().unwrap();
-        let [one, two] = &mut observers;
-        let told = [down(one), down(two)].map(|down| down.expect("no down").1);
-        assert_eq!(told[0], told[1], "told differently");
-    }
-    twin fails_undecided: DecidedTwice says "told differently";
-}
-
-model! {
-    /// Rule K3: if one has been told that it was killed when the kill returns, all have.
+    /// Rules K3 and K5: a route is closed while its group is killed: when the kill returns all
+    /// who watch it have been told, and the same.
     fn kill_races_close_of_what_two_watch() {
         let office = office();
         let (mut observers, watched, _table) = two_watch(&office);
@@ -348,10 +384,9 @@ model! {
         let closer = thread::spawn_once(move || drop(watched));
         group.kill();
         let [one, two] = &mut observers;
-        let told = [down(one), down(two)].map(|down| down.map(|(_, reason)| reason));
+        let told = [down(one), down(two)].map(|down| down.expect("one is late").1);
+        assert_eq!(told[0], told[1], "told differently");
         closer.join().unwrap();
-        let is_killed = told.contains(&Some(DownReason::Killed));
-        assert!(!is_killed || !told.contains(&None), "one is late: {told:?}");
     }
-    twin fails_undecided: DecidedTwice says "one is late";
+    twin fails_undecided: DecidedTwice says "told differently";
 }

@@ -4,10 +4,9 @@
 use flue_core::{
     Handle, Limits, Mailbox, Permissions, PostOffice, SendError, SendWait, Signal, Table,
 };
-use loom_tests::{Parker, block_on, model, office, room, thread};
+use loom_tests::{Flag, Parker, block_on, model, office, room, thread};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Waker};
 
 /// A mailbox with room for one message, which it has.
 fn full(office: &PostOffice) -> (Mailbox, Table, Handle) {
@@ -23,16 +22,6 @@ fn full(office: &PostOffice) -> (Mailbox, Table, Handle) {
 fn send(table: &Table, to: Handle, number: u8) -> Result<(), SendError> {
     let mut wait = SendWait::new();
     block_on(|cx| table.poll_send(cx, &mut wait, to, &[number], &[]))
-}
-
-/// Whether it was woken.
-#[derive(Default)]
-struct Flag(AtomicBool);
-
-impl Wake for Flag {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, SeqCst);
-    }
 }
 
 fn next(mailbox: &mut Mailbox) -> u8 {
@@ -69,6 +58,26 @@ model! {
         mailbox.group().kill();
         sender.join().unwrap();
     }
+}
+
+model! {
+    /// Rules K3 and S6: when a kill has returned who waits for room was woken, though who
+    /// closes the mailbox may have stopped.
+    fn wakes_of_a_kill_race_close() {
+        let office = office();
+        let (mailbox, table, to) = full(&office);
+        let (woken, mut wait) = (Flag::new(), SendWait::new());
+        let waker = woken.waker();
+        let mut cx = Context::from_waker(&waker);
+        assert!(table.poll_send(&mut cx, &mut wait, to, &[9], &[]).is_pending());
+        let group = mailbox.group().clone();
+        let closer = thread::spawn_once(move || mailbox.close());
+        group.kill();
+        assert!(woken.is_set(), "woken late");
+        closer.join().unwrap();
+    }
+    /// A killer that leaves to the closer who waits for what is closed.
+    twin fails_closed: ClosedPassedOver says "woken late";
 }
 
 model! {
@@ -135,8 +144,8 @@ model! {
     fn joins_race_wake() {
         let office = office();
         let (mut mailbox, table, to) = full(&office);
-        let woken = Arc::new(Flag::default());
-        let (mut first, waker) = (SendWait::new(), Waker::from(woken.clone()));
+        let woken = Flag::new();
+        let (mut first, waker) = (SendWait::new(), woken.waker());
         let mut cx = Context::from_waker(&waker);
         assert!(table.poll_send(&mut cx, &mut first, to, &[9], &[]).is_pending());
         let others = thread::spawn_once({
@@ -151,7 +160,7 @@ model! {
         });
         assert_eq!(next(&mut mailbox), 0);
         let others = others.join().unwrap();
-        assert!(woken.0.load(SeqCst), "another was woken first");
+        assert!(woken.is_set(), "another was woken first");
         drop(others);
     }
 }
@@ -213,8 +222,8 @@ model! {
                 let mut mailbox = group.create_mailbox_with(&table, narrow(1)).ok()?;
                 let to = mailbox.export(Permissions::SEND).unwrap();
                 table.send(to, &[1], &[]).unwrap();
-                let woken = Arc::new(Flag::default());
-                let waker = Waker::from(woken.clone());
+                let woken = Flag::new();
+                let waker = woken.waker();
                 let (mut cx, mut wait) = (Context::from_waker(&waker), SendWait::new());
                 let polled = table.poll_send(&mut cx, &mut wait, to, &[2], &[]);
                 if polled.is_ready() {
@@ -226,7 +235,7 @@ model! {
         });
         drop(first); // Passes its wake on.
         let made = other.join().unwrap();
-        let is_woken = |(_, _, woken): &(Mailbox, SendWait, Arc<Flag>)| woken.0.load(SeqCst);
+        let is_woken = |(_, _, woken): &(Mailbox, SendWait, Arc<Flag>)| woken.is_set();
         assert!(made.as_ref().is_none_or(is_woken), "a lost wake");
     }
     twin fails_silenced: SilencedByAnother says "a lost wake";
@@ -246,8 +255,8 @@ model! {
         let to_b = b.export(Permissions::SEND).unwrap();
         table.send(to_a, &[0], &[]).unwrap();
         table.send(to_b, &[0], &[]).unwrap();
-        let woken = Arc::new(Flag::default());
-        let waker = Waker::from(woken.clone());
+        let woken = Flag::new();
+        let waker = woken.waker();
         let (mut first, mut second) = (SendWait::new(), SendWait::new());
         let mut none = Context::from_waker(Waker::noop());
         let mut cx = Context::from_waker(&waker);
@@ -264,7 +273,7 @@ model! {
         });
         assert_eq!(next(&mut a), 0);
         let third = other.join().unwrap();
-        assert!(woken.0.load(SeqCst), "a lost wake");
+        assert!(woken.is_set(), "a lost wake");
         drop((second, third));
     }
     twin fails_for_another: WakeForAnother says "a lost wake";
@@ -276,8 +285,8 @@ model! {
     fn pass_races_receive() {
         let office = office();
         let (mut mailbox, table, to) = full(&office);
-        let woken = Arc::new(Flag::default());
-        let waker = Waker::from(woken.clone());
+        let woken = Flag::new();
+        let waker = woken.waker();
         let (mut none, mut cx) = (Context::from_waker(Waker::noop()), Context::from_waker(&waker));
         let (mut first, mut second) = (SendWait::new(), SendWait::new());
         assert!(table.poll_send(&mut none, &mut first, to, &[2], &[]).is_pending());
@@ -286,7 +295,7 @@ model! {
         table.send(to, &[1], &[]).unwrap();
         let other = thread::spawn_once(move || drop(first)); // Its wake is for the second.
         assert_eq!(next(&mut mailbox), 1);
-        assert!(woken.0.load(SeqCst), "kept by who stopped");
+        assert!(woken.is_set(), "kept by who stopped");
         other.join().unwrap();
         drop(second);
     }
@@ -305,7 +314,7 @@ model! {
         let to = mailbox.export(Permissions::SEND).unwrap();
         table.send(to, &[0], &[]).unwrap();
         table.send_payload(to, vec![1; 60].into(), &[]).unwrap();
-        let flags = [(); 2].map(|()| Arc::new(Flag::default()));
+        let flags = [(); 2].map(|()| Flag::new());
         let wakers = flags.clone().map(Waker::from);
         let (mut first, mut second) = (SendWait::new(), SendWait::new());
         let mut payload = Some(vec![2; 60].into());
@@ -324,8 +333,8 @@ model! {
         let sent = send(&mut first);
         let _mailbox = receiver.join().unwrap();
         // Whoever of them is not done has room now, and was told so.
-        assert!(sent.is_ready() || flags[0].0.load(SeqCst), "the first was not told");
-        assert!(sent.is_pending() || flags[1].0.load(SeqCst), "the second was not told");
+        assert!(sent.is_ready() || flags[0].is_set(), "the first was not told");
+        assert!(sent.is_pending() || flags[1].is_set(), "the second was not told");
     }
     /// A wake that is kept by who has two.
     twin fails_keeping_one_of_two: WakeKept says "the second was not told";
@@ -337,7 +346,7 @@ model! {
     fn a_late_wake_races_the_next_in_line() {
         let office = office();
         let (mut mailbox, table, to) = full(&office);
-        let flag = Arc::new(Flag::default());
+        let flag = Flag::new();
         let other = thread::spawn_once({
             let table = table.clone();
             move || {
@@ -350,13 +359,13 @@ model! {
         let mut received = usize::from(mailbox.try_recv().is_ok());
         loom::thread::yield_now();
         let mut wait = SendWait::new();
-        let waker = Waker::from(flag.clone());
+        let waker = flag.waker();
         let sent = table.poll_send(&mut Context::from_waker(&waker), &mut wait, to, &[2], &[]);
         received += usize::from(mailbox.try_recv().is_ok());
         let (first, first_sent) = other.join().unwrap();
         let has_room = mailbox.is_empty();
         // One that is woken, and pending, may be the other: it was first.
-        let told = flag.0.load(SeqCst) || first_sent.is_pending();
+        let told = flag.is_set() || first_sent.is_pending();
         assert!(sent.is_ready() || !has_room || told, "room, and nobody was told: {received}");
         drop((first, wait));
     }

@@ -31,9 +31,8 @@ use crate::limits::{MAX_MESSAGE_HANDLES, MailboxLimits};
 use crate::monitor::{DownReason, Firer, ReceivedDown, Waking};
 use crate::office::{Office, PostOffice};
 use crate::panics::Panics;
-use crate::reclaim::Pin;
 use crate::roster::Position;
-use crate::route::{self, Route};
+use crate::route::{self, NO_CHANNEL, Route};
 use crate::sync::atomic::{
     Ordering::{Release, SeqCst},
     fence,
@@ -360,29 +359,27 @@ impl Drop for Mailbox {
         let taken;
         {
             let pin = office.pin();
-            // First pass: the downs. If the group is dead, its killer may not have come here
-            // yet, and passes over what it finds closed: so they are queued before that, too.
-            // If it dies after this is decided, the route was closed before (rule K3).
+            // First pass: the downs. If the group dies after this is decided, the route was
+            // closed before; and its killer does all of this, too, until we are done (rule K3).
             let reason = self.decide();
-            if reason == DownReason::Killed && !twin::is(Twin::ClosedUntold) {
-                fence(SeqCst); // Partner: whoever announces a monitor, then looks.
-                self.fire_observers(&pin, reason);
-            }
             let _ = route.life.end(self.address.generation); // Only we end it.
             taken = route.head.close();
             if !twin::is(Twin::CloseUnfenced) {
                 // Partner: whoever announces a monitor or a wait, or holds one, then looks.
                 fence(SeqCst);
             }
-            self.fire_observers(&pin, reason);
-            if !office.is_fixed() {
-                self.group.slot().route_roster.remove(self.position);
+            if twin::is(Twin::DelistedEarly) {
+                self.delist();
             }
+            let _ = office.fire_monitors(&pin, self.address, self.channel(), reason, Firer::Closer);
             self.end_monitors(&pin);
             // Second pass: the wake-ups.
             office.wake_senders(&pin, self.address, self.channel(), &mut panics);
             office.take_senders_out(&pin, self.address, self.channel());
             office.wake_observers(&pin, self.address, self.channel(), Waking::Closer, &mut panics);
+            if !twin::is(Twin::DelistedEarly) {
+                self.delist();
+            }
         }
         // A guard that was forgotten, or handles that were imported for none. A payload is user
         // code. Again if a panic came in between: of the waker of who waits for another mailbox's
@@ -412,10 +409,13 @@ impl Mailbox {
         self.channel().decide(self.channel().life.count(), reason)
     }
 
-    /// Queues the downs of those who watch this mailbox.
-    fn fire_observers(&self, pin: &Pin, reason: DownReason) {
-        let (office, firer) = (self.post_office(), Firer::Closer);
-        let _ = office.fire_monitors(pin, self.address, self.channel(), reason, firer);
+    /// Lets no killer find the route any more: all that it owes is done.
+    fn delist(&self) {
+        if self.post_office().is_fixed() {
+            self.route().channel.store(NO_CHANNEL, Release); // Partner: `Office::each_route`.
+        } else {
+            self.group.slot().route_roster.remove(self.position);
+        }
     }
 
     /// Destroys what was not received: what the owner had taken, and the rest.

@@ -45,7 +45,10 @@ impl Office {
         let mut has_fired = false;
         self.visit_watchers(pin, channel, |index, monitor| {
             let fires = monitor.fire(observed, reason, by);
-            let again = !fires && by == Firer::Killer && monitor.fire_again(observed);
+            let again = !fires
+                && by == Firer::Killer
+                && !twin::is(Twin::FiredOnce)
+                && monitor.fire_again(observed, by);
             if fires || again {
                 has_fired = true;
                 self.queue_down(Queued { record: index, again }, monitor);
@@ -99,12 +102,19 @@ impl Office {
             }
             let observer = monitor.observer.load();
             let is_same = |word: Word| word.same_version(seen) && by.wakes(word);
+            if !is_same(monitor.load()) {
+                return;
+            }
+            // First: who finds nobody's hold any more leaves the observer asleep.
+            if !twin::is(Twin::HoldLeftFirst) {
+                self.wake_receiver(observer, panics);
+            }
             let let_go = |word: Word| if by.lets_go(word) { word.set(HELD, 0) } else { word };
             let step = monitor.step(|word| is_same(word).then(|| let_go(word)));
-            if let Ok((before, after)) = step {
-                if before.is_held() && after.is_free() {
-                    self.free_monitor(index, monitor);
-                }
+            if step.is_ok_and(|(before, after)| before.is_held() && after.is_free()) {
+                self.free_monitor(index, monitor);
+            }
+            if twin::is(Twin::HoldLeftFirst) {
                 self.wake_receiver(observer, panics);
             }
         });
@@ -114,9 +124,9 @@ impl Office {
 /// On what occasion the observers of a route are woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waking {
-    /// The killer's second pass, which finds the route open.
+    /// The killer's second pass.
     Killer,
-    /// The route is closed: for a killer too, who will not find it any more.
+    /// The route is closed: for a killer too, who may not find it any more.
     Closer,
     /// A killer that finds the route closed after its first pass: the closer may
     /// have been here before the downs were queued.

@@ -255,9 +255,16 @@ impl Mailbox {
         let is_late =
             !office.is_open(observed.route, observed.group) && !twin::is(Twin::MonitorUnchecked);
         let fires = || is_late && monitor.fire(observed.route, DownReason::Gone, Firer::Closer);
-        if was_over || fires() {
-            office.queue_down(Queued { record: index, again: false }, monitor);
-            office.let_go_of_monitor(index, monitor, HELD);
+        let is_first = was_over || fires();
+        // Fired by who closes the route, and may have stopped before the push: a killer that
+        // has passed this monitor left it to us (rule K3).
+        let again =
+            || !twin::is(Twin::LateFiredOnce) && monitor.fire_again(observed.route, Firer::Closer);
+        if is_first || (is_late && again()) {
+            office.queue_down(Queued { record: index, again: !is_first }, monitor);
+            if is_first {
+                office.let_go_of_monitor(index, monitor, HELD);
+            }
             // The owner may have a task that waits to receive.
             let mut panics = Panics::new();
             office.wake_receiver(key.observer, &mut panics);

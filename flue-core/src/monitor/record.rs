@@ -19,7 +19,7 @@
 //! Holds: *held* by whoever fired it, until the wake-ups are done; *queued* by
 //! the observer's queue, and *again* if it is there twice; *listed* by the index.
 //! Whose step lets go of the last one, with the stage Over, frees the record. A
-//! killer does not find a route again that was closed meanwhile, so the closer lets
+//! killer does not find a route again whose closer is done meanwhile, so that one lets
 //! go for it; and a killer that sees it closed when the downs are queued remembers
 //! it and wakes, because the closer may have looked before (`Waking`).
 //!
@@ -28,14 +28,14 @@
 //! pushed it yet when the killer comes there, who has to return with the down queued (rule
 //! K3) and cannot know. So the killer pushes the record as an element of its own, with a
 //! `next` of its own: what is first is received, and the other is then of a monitor that is
-//! over.
+//! over. The observer's owner does so who arms the monitor when the killer has passed it.
 //!
 //! # Transitions
 //! | step   | from           | to             | by                  | owes           |
 //! |--------|----------------|----------------|---------------------|----------------|
 //! | arm    | Vacant         | Armed, listed; Fired if the route is over | the observer's owner | as fire |
 //! | fire   | Armed          | Fired, held, queued | a killer, the closing owner, the arming owner | the push, then letting go |
-//! | fire again | Fired by a closer as killed | again, the hold is the killer's | the one killer | as fire |
+//! | fire again | Fired by a closer | again; a killer's is the hold, too | the killer, or the arming owner | as fire |
 //! | end    | Armed, Fired   | Over           | the observer's owner | settling the index |
 //! | let go | any hold       | one fewer      | who has it, or the closer | if last: freeing |
 //!
@@ -59,7 +59,6 @@ use crate::sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed},
 };
 use crate::sync::const_fn;
-use crate::twin::{self, Twin};
 
 pub(super) const STAGE: Field = Field::lowest(2);
 const CLOSER: Field = Field::above(STAGE, 1);
@@ -108,11 +107,15 @@ impl Word {
         fired.set(CLOSER, usize::from(by == Firer::Closer))
     }
 
-    /// Fired by its closer, of a death whose killer is here: the killer's too.
-    fn fired_again(self) -> Option<Self> {
+    /// Fired by who closes the route, and perhaps not pushed yet: for a killer, whose the
+    /// hold is then, or for the observer's owner.
+    fn fired_again(self, by: Firer) -> Option<Self> {
         let is_closers = self.stage() == FIRED && CLOSER.get(self.0) == 1;
-        let again = is_closers && self.reason() == DownReason::Killed && AGAIN.get(self.0) == 0;
-        again.then(|| self.set(AGAIN, 1).set(HELD, 1).set(CLOSER, 0))
+        let again = is_closers && self.reason() != DownReason::Gone && AGAIN.get(self.0) == 0;
+        again.then(|| match by {
+            Firer::Killer => self.set(AGAIN, 1).set(HELD, 1).set(CLOSER, 0),
+            Firer::Closer => self.set(AGAIN, 1),
+        })
     }
 
     pub(super) fn reason(self) -> DownReason {
@@ -222,10 +225,10 @@ impl Monitor {
         self.step(fired).is_ok()
     }
 
-    /// For the killer, who has found it fired: whether it is to be queued again.
-    pub(super) fn fire_again(&self, observed: Address) -> bool {
+    /// For who has found it fired: whether it is to be queued again.
+    pub(super) fn fire_again(&self, observed: Address, by: Firer) -> bool {
         let ours = |_: &Word| self.observed.load() == observed; // As in `fire`.
-        !twin::is(Twin::FiredOnce) && self.step(|word| word.fired_again().filter(ours)).is_ok()
+        self.step(|word| word.fired_again(by).filter(ours)).is_ok()
     }
 
     /// Only the observer's owner calls this, once.
