@@ -30,6 +30,7 @@ twins! {
     LookUnacquired,
     SleepBlind,
     RouseUnfenced,
+    RousedUntold,
     // recv
     MarkerFreed,
     BlockKeptEarly,

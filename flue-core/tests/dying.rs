@@ -569,8 +569,8 @@ fn removed_downs_leave_the_others() {
         let Process { group: _group, table, mut mailbox } = process(&office);
         let to = mailbox.capability(Permissions::SEND);
         let mut expected = Vec::new();
-        for at in 0..30u8 {
-            if dice.below(2) == 0 {
+        for at in 0..120u8 {
+            if dice.below(4) == 0 {
                 to.send(&[at], &[]).unwrap();
                 expected.push(Err(at));
             } else {
@@ -578,18 +578,18 @@ fn removed_downs_leave_the_others() {
                 let id = target.mailbox.capability(Permissions::MONITOR).monitor(&mailbox).unwrap();
                 expected.push(Ok(id));
             }
-            if dice.below(3) == 0 && !expected.is_empty() {
+            if dice.below(3) > 0 && !expected.is_empty() {
                 let at = dice.below(expected.len());
                 if let Ok(id) = expected[at] {
                     assert!(mailbox.demonitor(id));
                     let _ = expected.remove(at);
                 }
             }
-            if dice.below(5) == 0 {
+            if dice.below(20) == 0 {
                 assert_eq!(mailbox.is_ready(), !expected.is_empty());
                 let _ = mailbox.poll_ready(&mut Context::from_waker(Waker::noop()));
             }
-            if dice.below(4) == 0 && !expected.is_empty() {
+            if dice.below(8) == 0 && !expected.is_empty() {
                 match expected.remove(0) {
                     Ok(id) => assert_eq!(down(&mut mailbox).0, id),
                     Err(at) => assert_eq!(data(&mut mailbox), [at]),

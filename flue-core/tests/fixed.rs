@@ -189,6 +189,27 @@ fn slots_are_used_again() {
     );
 }
 
+/// Rule Q2: who removes downs and never receives leaves the records to others.
+#[test]
+fn removed_downs_leave_the_queue() {
+    static OFFICE: StaticPostOffice<3, 8, 16> = StaticPostOffice::new();
+    let office = OFFICE.office();
+    let Process { group: _group, table: _table, mut mailbox } = process(&office);
+    let route = process(&office).mailbox.capability(Permissions::MONITOR);
+    let to = mailbox.capability(Permissions::SEND);
+    for waiting in 0..4u8 {
+        to.send(&[waiting], &[]).unwrap();
+        for _ in 0..100 {
+            let id = route.monitor(&mailbox).unwrap();
+            assert!(mailbox.demonitor(id));
+        }
+    }
+    for waiting in 0..4u8 {
+        assert_eq!(data(&mut mailbox), [waiting]);
+    }
+    assert_empty(&mut mailbox);
+}
+
 /// Rules K1, K3, K5, K8, L1, L2 and L3: kills, downs and links.
 #[test]
 fn deaths_are_passed_on_and_told() {

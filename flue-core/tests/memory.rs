@@ -384,6 +384,26 @@ fn downs_are_flat() {
     });
 }
 
+/// Rule Q2: downs that are removed, and never reached by a receive.
+#[test]
+fn removed_downs_are_flat() {
+    alone(|| {
+        let office = PostOffice::new();
+        let mut observer = process(&office);
+        let route = process(&office).mailbox.capability(Permissions::MONITOR);
+        for waiting in 0..3u8 {
+            assert_flat(MANY / 100, |_| {
+                let id = route.monitor(&observer.mailbox).unwrap();
+                assert!(observer.mailbox.demonitor(id));
+            });
+            observer.mailbox.capability(Permissions::SEND).send(&[waiting], &[]).unwrap();
+        }
+        for waiting in 0..3 {
+            assert_eq!(data(&mut observer.mailbox), [waiting]);
+        }
+    });
+}
+
 /// Rule Q2: 10,000,000 exports and releases, sends and receipts.
 #[test]
 fn exporting_and_sending_is_flat() {

@@ -116,6 +116,29 @@ model! {
 }
 
 model! {
+    /// Rules Q2 and R4: a down that was removed is taken out of a queue whose owner's task
+    /// sleeps, before its killer has woken it: that one is told, for messages tell it no more.
+    fn demonitor_asleep_races_kill() {
+        let office = office();
+        let (mut observer, watched, table) = pair(&office);
+        let to = observer.export(Permissions::SEND).unwrap();
+        let id = monitor(&watched, &observer);
+        let woken = Flag::new();
+        assert!(observer.poll_ready(&mut Context::from_waker(&woken.waker())).is_pending());
+        let killer = thread::spawn(move || watched.group().kill());
+        assert!(observer.demonitor(id), "neither removed nor received before");
+        table.send(to, &[7], &[]).unwrap();
+        assert!(woken.is_set(), "not told");
+        killer.join().unwrap();
+        assert!(matches!(observer.try_recv(), Ok(Signal::Message(m)) if m.data() == [7]));
+        assert_eq!(down(&mut observer), None, "a down that was removed");
+        drop(observer);
+        assert_eq!(office.stats().monitors, 0, "left over");
+    }
+    twin fails_untold: RousedUntold says "not told";
+}
+
+model! {
     /// Rule K6: the observer closes while what it watches dies.
     fn observer_close_races_kill() {
         let office = office();

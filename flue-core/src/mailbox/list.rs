@@ -7,9 +7,14 @@
 //! ```
 //! The marker is kept until the next batch was taken, for the head still names
 //! it; then it is freed. While the mailbox sleeps there is no marker.
+//!
+//! A down that is removed when it is queued stays where it is until its turn comes, or
+//! until there are so many of them that looking for all of them costs little for each.
 
 use super::Mailbox;
 use super::head::{Element, Queued, What};
+use crate::panics::Panics;
+use crate::twin::{self, Twin};
 use core::ptr::NonNull;
 
 impl Mailbox {
@@ -64,6 +69,49 @@ impl Mailbox {
         if self.pending == after {
             self.free(old); // Received before this batch.
         }
+    }
+
+    /// Counts a removed down that is in the queue, or will be; they are taken out of it when
+    /// they are as many as what was left the last time, and a few. Where storage is fixed
+    /// each record is missed: at once.
+    pub(crate) fn count_removed(&mut self) {
+        const FEW: u32 = if crate::sync::MODEL { 0 } else { 8 };
+        self.removed = self.removed.saturating_add(1);
+        if self.removed <= self.left.saturating_add(FEW) && !self.post_office().is_fixed() {
+            return;
+        }
+        let was_asleep = self.asleep;
+        self.left = self.take_removed();
+        self.removed = 0;
+        // Who waits to receive must look again: what comes from here on wakes nobody.
+        if was_asleep && !self.asleep && !twin::is(Twin::RousedUntold) {
+            Panics::after(|panics| self.post_office().wake_receiver(self.address(), panics));
+        }
+    }
+
+    /// Takes removed downs out of the queue. Returns how many elements are left.
+    fn take_removed(&mut self) -> u32 {
+        let _ = self.fetch();
+        let (mut before, mut left) = (Element::NONE, 0u32);
+        let mut element = self.pending;
+        while !element.is_none() {
+            let after = self.next_of(element);
+            // The marker stays the last one.
+            if self.is_current(element) || element == self.marker {
+                before = element;
+                left = left.saturating_add(1);
+            } else {
+                if before.is_none() {
+                    self.pending = after;
+                    self.front = None;
+                } else {
+                    let _ = self.turn(before, after);
+                }
+                self.free(element);
+            }
+            element = after;
+        }
+        left
     }
 
     /// The element after (or, as it was pushed, before) this one.

@@ -119,6 +119,10 @@ pub struct Mailbox {
     monitors: Cell<u32>,
     /// How many monitors there have been.
     numbered: Cell<u64>,
+    /// Downs removed since removed ones were last taken out of the queue ...
+    removed: u32,
+    /// ... and the elements that were left then.
+    left: u32,
 }
 
 // SAFETY: the pointers are to slots that stay while this mailbox holds their
@@ -203,6 +207,8 @@ impl Mailbox {
             asleep: false,
             monitors: Cell::new(0),
             numbered: Cell::new(0),
+            removed: 0,
+            left: 0,
         })
     }
 

@@ -230,7 +230,7 @@ impl Mailbox {
     }
 
     /// Whether an element is a message, or a down that was not removed.
-    fn is_current(&self, element: Element) -> bool {
+    pub(super) fn is_current(&self, element: Element) -> bool {
         match element.what() {
             Some(What::Message(_)) => true,
             Some(What::Down(down)) => self.counted == element || self.is_down_current(down.record),
