@@ -1,24 +1,25 @@
 //! Route groups: what dies together.
 //!
 //! # States
-//! | state  | life    | refs | who may act                                        |
-//! |--------|---------|------|----------------------------------------------------|
-//! | Alive  | odd     | > 0  | anybody                                            |
-//! | Dead   | even    | > 0  | its owners, who find it dead; its killer, who finishes |
-//! | Ended  | even    | 0    | who dropped the last reference, alone              |
-//! | Vacant | even    | 0    | who holds the slot's claim                         |
+//! | state  | life    | owners | holds | who may act                                |
+//! |--------|---------|--------|-------|--------------------------------------------|
+//! | Alive  | odd     | > 0    | > 0   | anybody                                    |
+//! | Dead   | even    | > 0    | > 0   | its owners, who find it dead; its killer, who finishes |
+//! | Ended  | even    | 0      | > 0   | who has a hold: finds it gone              |
+//! | Vacant | even    | 0      | 0     | who has the slot's claim                   |
 //!
 //! # Transitions
-//! | step    | from           | to     | owes                                   |
-//! |---------|----------------|--------|----------------------------------------|
-//! | kill    | Alive          | Dead   | the cascade (`death`)                  |
-//! | release, last | Alive    | Ended  | dissolving the links, then vacating (rule O4) |
-//! | release, last | Dead     | Ended  | vacating                               |
+//! | step          | from     | to     | owes                                   |
+//! |---------------|----------|--------|----------------------------------------|
+//! | kill          | Alive    | Dead   | the cascade (`death`)                  |
+//! | disown, last  | Alive    | Ended  | dissolving the links (rule O4), then the owners' hold |
+//! | disown, last  | Dead     | Ended  | the owners' hold                       |
+//! | release, last | Ended    | Vacant | giving the slot back                   |
 //!
-//! References are the owners' (`RouteGroup` values, tables made for the group,
-//! its mailboxes) and those that an operation takes while it works on the group:
-//! a killer, a linker. One is taken only where there is another (`acquire`), so
-//! a group that has ended stays so.
+//! Owners are `RouteGroup` values, tables made for the group, and its mailboxes. A hold
+//! keeps the slot: one is all owners', and an operation takes one while it works on the
+//! group, a killer or a linker. One is taken only where there is another (`acquire`), so
+//! a group that is gone stays so; and who stops with one keeps a slot, and nobody alive.
 //!
 //! # Progress
 //! Every step is one atomic operation, lock-free.
@@ -47,7 +48,8 @@ use core::ptr::NonNull;
 #[cfg_attr(target_pointer_width = "64", repr(align(64)))]
 pub(crate) struct Group {
     pub(crate) life: Life,
-    refs: Refs,
+    owners: Refs,
+    holds: Refs,
     pub(crate) routes: Quota,
     pub(crate) tables: Quota,
     pub(crate) monitors: Quota,
@@ -65,7 +67,8 @@ impl Group {
         pub(crate) const fn new() -> Self {
             Self {
                 life: Life::vacant(0),
-                refs: Refs::new(),
+                owners: Refs::new(),
+                holds: Refs::new(),
                 routes: Quota::new(),
                 tables: Quota::new(),
                 monitors: Quota::new(),
@@ -141,13 +144,13 @@ impl Office {
         self.group(address).is_some_and(|group| group.life.is(address.generation))
     }
 
-    /// Takes a reference to a group that has not ended, dead or alive.
+    /// Takes a hold on a group that is not gone, whether alive, dead or ended.
     pub(crate) fn acquire(&self, address: Address) -> Option<&Group> {
         let group = self.group(address)?;
-        if !group.refs.try_add() {
+        if !group.holds.try_add() {
             return None;
         }
-        // It cannot end now; but is it the one that is meant?
+        // Its slot stays now; but is it the one that is meant?
         let count = group.life.count();
         if count == address.generation || count == address.generation + 1 {
             return Some(group);
@@ -156,28 +159,47 @@ impl Office {
         None
     }
 
-    /// Gives one reference to the group at `index` back. The last one ends it.
+    /// Lets go of a hold on the group at `index`. The last one gives its slot back.
     pub(crate) fn release(&self, index: u32) {
-        // SAFETY: the caller has a reference, so the slot is claimed.
+        // SAFETY: the caller has a hold, so the slot is claimed.
         let group = unsafe { self.groups.slot(index) };
-        if !group.refs.give_back() {
+        if !group.holds.give_back() {
             return;
         }
-        if let Some(generation) = group.life.living()
-            && group.life.end(generation) == Ended::Now
-        {
-            self.dissolve_links(Address { index, generation });
+        if twin::is(Twin::HoldsOwn) {
+            self.end_group(index, group);
         }
         if !group.life.is_spent() {
             self.groups.give_back(index);
         }
     }
 
-    /// Gives back what a table of the group was.
+    /// For an owner of the group at `index` that goes. The last one ends it.
+    fn disown(&self, index: u32) {
+        // SAFETY: an owner's, so the slot is claimed.
+        let group = unsafe { self.groups.slot(index) };
+        if !group.owners.give_back() {
+            return;
+        }
+        if !twin::is(Twin::HoldsOwn) {
+            self.end_group(index, group);
+        }
+        self.release(index);
+    }
+
+    fn end_group(&self, index: u32, group: &Group) {
+        if let Some(generation) = group.life.living()
+            && group.life.end(generation) == Ended::Now
+        {
+            self.dissolve_links(Address { index, generation });
+        }
+    }
+
+    /// A table of the group is gone, which was one of its owners.
     pub(crate) fn table_gone(&self, group: Address) {
-        // SAFETY: the table's reference keeps the group until it is released next.
+        // SAFETY: the table is an owner of the group until the next line.
         unsafe { self.groups.slot(group.index) }.tables.repay();
-        self.release(group.index);
+        self.disown(group.index);
     }
 }
 
@@ -231,22 +253,23 @@ impl RouteGroup {
         for quota in [&slot.routes, &slot.tables, &slot.monitors, &slot.links] {
             quota.reset();
         }
+        slot.owners.open();
         // The life first: who acquires an earlier life's address must not find the
-        // references of this one beside the end of that.
-        if twin::is(Twin::OwnedBeforeBorn) {
-            slot.refs.open();
+        // holds of this one beside the end of that.
+        if twin::is(Twin::HeldBeforeBorn) {
+            slot.holds.open();
         }
         let generation = slot.life.begin();
-        if !twin::is(Twin::OwnedBeforeBorn) {
-            slot.refs.open();
+        if !twin::is(Twin::HeldBeforeBorn) {
+            slot.holds.open();
         }
         let address = Address { index, generation };
         Ok(Self { office: office.clone(), address, slot: NonNull::from(slot) })
     }
 
-    /// A value of its own for somebody who has a reference anyway.
+    /// A value of its own for somebody who has one anyway.
     pub(crate) fn another(&self) -> Self {
-        self.slot().refs.add();
+        self.slot().owners.add();
         Self { office: self.office.clone(), address: self.address, slot: self.slot }
     }
 
@@ -294,7 +317,7 @@ impl RouteGroup {
         }
         let table =
             Table::create(&self.office, self.address).inspect_err(|_| group.tables.repay())?;
-        group.refs.add(); // The table's.
+        group.owners.add(); // The table.
         if self.is_dead() { Err(CreateError::Dead) } else { Ok(table) }
     }
 
@@ -444,7 +467,7 @@ impl Eq for RouteGroup {}
 
 impl Drop for RouteGroup {
     fn drop(&mut self) {
-        self.office.release(self.address.index);
+        self.office.disown(self.address.index);
     }
 }
 

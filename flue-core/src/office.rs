@@ -4,6 +4,8 @@
 use crate::arena::Arena;
 use crate::arena::Slot as _;
 use crate::cap::slot::TableSlot;
+#[cfg(feature = "alloc")]
+use crate::cap::table::Held;
 use crate::cap::table::Table;
 use crate::error::{CreateError, OutOfMemory};
 use crate::group::{Group, RouteGroup};
@@ -337,9 +339,9 @@ impl PostOffice {
         let pin = self.pin();
         self.tables.visit(&pin, |number, slot| {
             if slot.acquire() {
-                let table = Table::from_acquired(self, number, slot);
+                let _held = Held::from_acquired(self, number, slot);
                 self.empty_magazines(slot);
-                table.slot().entries.reclaim(&pin);
+                slot.entries.reclaim(&pin);
             }
         });
         self.groups.visit(&pin, |_, group| {

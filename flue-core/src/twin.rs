@@ -42,7 +42,8 @@ twins! {
     ShareUnversioned,
     // life, group
     EndInTwoSteps,
-    OwnedBeforeBorn,
+    HeldBeforeBorn,
+    HoldsOwn,
     LinkUnfenced,
     LinkUnchecked,
     LinkUnconfirmed,

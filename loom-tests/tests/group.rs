@@ -1,7 +1,9 @@
 //! Models of groups and death: one dies once, and takes along what belongs to it.
 #![cfg(loom)]
 
-use flue_core::{CreateError, Permissions, RouteGroup, SendError, TableError, TryRecvError};
+use flue_core::{
+    CreateError, Mailbox, Permissions, PostOffice, RouteGroup, SendError, TableError, TryRecvError,
+};
 use loom::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use loom_tests::{model, office, room, thread};
 use std::sync::Arc;
@@ -137,6 +139,57 @@ model! {
         assert!(matches!(killer.join().unwrap(), Ok(()) | Err(TableError::Closed)));
         assert_eq!((office.stats().groups, office.stats().routes), (0, 0), "left over");
     }
+}
+
+/// Two groups, and a mailbox of a third one, linked with both, which it alone owns, with
+/// a table of that group's.
+fn between(office: &PostOffice) -> ([RouteGroup; 2], Mailbox) {
+    let ends = [office.create_group().unwrap(), office.create_group().unwrap()];
+    let group = office.create_group().unwrap();
+    for end in &ends {
+        group.link(end).unwrap();
+    }
+    let mailbox = group.create_mailbox_with(&group.create_table().unwrap(), room(1)).unwrap();
+    (ends, mailbox)
+}
+
+model! {
+    /// Rule O4: the last owner goes while another is linking with its group, and may have
+    /// stopped: it has ended, and passes no death on.
+    fn last_drop_races_link() {
+        let office = office();
+        let ([one, two], mailbox) = between(&office);
+        let link = mailbox.capability(Permissions::LINK);
+        let linker = thread::spawn_once({
+            let group = office.create_group().unwrap();
+            move || link.link(&group)
+        });
+        drop(mailbox);
+        one.kill();
+        assert!(!two.is_dead(), "passed on");
+        assert!(matches!(linker.join().unwrap(), Ok(()) | Err(TableError::Closed)));
+        drop(two);
+        drop(one);
+        assert_eq!(office.stats().groups, 0, "left over");
+    }
+    twin fails_owning: HoldsOwn says "passed on";
+}
+
+model! {
+    /// The same beside a sender of capabilities, which holds the mailbox's table.
+    fn last_drop_races_send_of_capabilities() {
+        let office = office();
+        let ([one, two], mailbox) = between(&office);
+        let to = mailbox.capability(Permissions::SEND);
+        let sender = thread::spawn_once(move || to.send(b"", &[&to]));
+        drop(mailbox);
+        one.kill();
+        assert!(!two.is_dead(), "passed on");
+        assert!(matches!(sender.join().unwrap(), Ok(()) | Err(SendError::Closed)));
+        drop((one, two));
+        assert_eq!((office.stats().groups, office.stats().tables), (0, 0), "left over");
+    }
+    twin fails_owning: HoldsOwn says "passed on";
 }
 
 model! {

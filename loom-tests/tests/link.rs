@@ -241,5 +241,5 @@ model! {
         other.join().unwrap();
         assert_eq!(next.link(&x), Ok(()), "repaid what it was never charged");
     }
-    twin fails_owned_first: OwnedBeforeBorn says "repaid what it was never charged";
+    twin fails_owned_first: HeldBeforeBorn says "repaid what it was never charged";
 }

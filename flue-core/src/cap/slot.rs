@@ -1,14 +1,16 @@
 //! Table slots: what all values of one table share.
 //!
 //! # Who may do what to a table slot
-//! | state   | refs | may read and write the fields                              |
-//! |---------|------|------------------------------------------------------------|
-//! | Vacant  | 0    | who holds the slot's claim                                 |
-//! | Living  | > 0  | who has a reference, by the steps of each field            |
+//! | state   | owners | holds | may read and write the fields                     |
+//! |---------|--------|-------|---------------------------------------------------|
+//! | Vacant  | 0      | 0     | who has the slot's claim                          |
+//! | Living  | > 0    | > 0   | who has a hold, by the steps of each field        |
+//! | Ended   | 0      | > 0   | the same; but it is none of its group's owners any more |
 //!
-//! References are `Table` values, mailboxes, received messages that are owned,
-//! and sends with attachments while they are under way. Others reach a slot
-//! pinned, and take a reference before they do anything (`acquire`).
+//! Owners are `Table` values, mailboxes, and received messages that are owned. A hold
+//! keeps the slot and its entries: one is all owners', and sends with attachments have
+//! one while they are under way. Others reach a slot pinned, and take a hold before they
+//! do anything (`acquire`).
 //!
 //! # Progress
 //! Lock-free; each word by itself.
@@ -38,7 +40,8 @@ pub(super) const FIRST_ENTRIES: usize =
 
 /// What all values of one table share.
 pub(crate) struct TableSlot {
-    pub(super) refs: Refs,
+    pub(super) owners: Refs,
+    pub(super) holds: Refs,
     /// The group that seals the table by its death, if there is one.
     pub(crate) group: AddressCell,
     /// Slots charged to the table itself; wraps below 0 while a mailbox goes whose share is
@@ -62,7 +65,8 @@ impl TableSlot {
     const_fn! {
         pub(crate) const fn new() -> Self {
             Self {
-                refs: Refs::new(),
+                owners: Refs::new(),
+                holds: Refs::new(),
                 group: AddressCell::nowhere(),
                 used: AtomicU32::new(0),
                 limit: AtomicU32::new(0),
@@ -81,25 +85,25 @@ impl TableSlot {
         }
     }
 
-    /// Makes the claimed slot a table of one reference.
+    /// Makes the claimed slot a table of one owner.
     pub(super) fn open(&self, group: Address, limits: &Limits) {
         self.group.store(group);
         self.used.store(0, Relaxed);
         self.limit.store(limits.handles_per_table, Relaxed);
         self.shares.store(0, Relaxed);
         self.live.store(0, Relaxed);
-        self.refs.open();
+        self.owners.open();
+        self.holds.open();
     }
 
-    /// Takes a reference, if the table still has one.
+    /// Takes a hold, if there is one.
     pub(crate) fn acquire(&self) -> bool {
-        self.refs.try_add()
+        self.holds.try_add()
     }
 
-    /// Gives a reference back, if it is not the last. `false`: it is, and the
-    /// caller's still.
+    /// Lets go of a hold, if it is not the last. `false`: it is, and the caller's still.
     pub(crate) fn release_unless_last(&self) -> bool {
-        self.refs.give_back_unless_last()
+        self.holds.give_back_unless_last()
     }
 
     /// Claims a slot for an entry, and sees to it that there are buckets enough in the index:

@@ -15,8 +15,10 @@ use crate::error::TableError;
 use crate::life::{Address, Generation, Life};
 use crate::office::{Office, PostOffice};
 use crate::sync::atomic::Ordering::Relaxed;
+use crate::twin::{self, Twin};
 use core::fmt;
-use core::ptr::NonNull;
+use core::mem::ManuallyDrop;
+use core::ptr::{self, NonNull};
 
 /// The capabilities that a process holds, named by [`Handle`]s.
 ///
@@ -78,11 +80,10 @@ impl Table {
         // SAFETY: claimed just now, until the last reference gives it back.
         let slot = unsafe { office.tables.slot(number) };
         slot.open(group, office.limits());
-        Ok(Self::from_acquired(office, number, slot))
+        Ok(Self::of_slot(office, number, slot))
     }
 
-    /// A value from a reference that `acquire` took.
-    pub(crate) fn from_acquired(office: &Office, number: u32, slot: &TableSlot) -> Self {
+    fn of_slot(office: &Office, number: u32, slot: &TableSlot) -> Self {
         let group = slot.group.load();
         let seal = NonNull::from(office.group(group).map_or(office.eternal(), |group| &group.life));
         let generation = group.generation;
@@ -362,7 +363,7 @@ impl Slots {
 impl Clone for Table {
     /// One more value of the same table: two steps.
     fn clone(&self) -> Self {
-        self.slot().refs.add();
+        self.slot().owners.add();
         let Self { number, slot, seal, generation, .. } = *self;
         Self { office: self.office.clone(), number, slot, seal, generation }
     }
@@ -370,16 +371,54 @@ impl Clone for Table {
 
 impl Drop for Table {
     fn drop(&mut self) {
-        let view = self.view();
-        if !view.slot().refs.give_back() {
+        if !self.slot().owners.give_back() {
             return;
         }
-        view.clear();
-        let group = view.slot().group.load();
-        view.office().tables.give_back(self.number);
-        if !group.is_nowhere() {
-            view.office().table_gone(group);
+        if !twin::is(Twin::HoldsOwn) {
+            self.leave_group();
         }
+        self.let_go();
+    }
+}
+
+impl Table {
+    /// The last owner is gone: the table is none of its group's any more (rule O4).
+    fn leave_group(&self) {
+        let group = self.slot().group.load();
+        if !group.is_nowhere() {
+            self.office.table_gone(group);
+        }
+    }
+
+    /// Lets go of a hold. The last one empties the table and gives its slot back.
+    fn let_go(&self) {
+        if !self.slot().holds.give_back() {
+            return;
+        }
+        self.view().clear();
+        if twin::is(Twin::HoldsOwn) {
+            self.leave_group();
+        }
+        self.office.tables.give_back(self.number);
+    }
+}
+
+/// A table while an operation works on it, whatever becomes of its owners: it is none.
+pub(crate) struct Held(ManuallyDrop<Table>);
+
+impl Held {
+    /// From a hold that `acquire` took.
+    pub(crate) fn from_acquired(office: &Office, number: u32, slot: &TableSlot) -> Self {
+        Self(ManuallyDrop::new(Table::of_slot(office, number, slot)))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.let_go();
+        // SAFETY: the value is not used again, and of its fields this one alone needs
+        // dropping; what `Table` does besides is for owners.
+        drop(unsafe { ptr::read(&self.0.office) });
     }
 }
 

@@ -18,7 +18,7 @@ use super::head::Element;
 use super::node::{ATTACHMENTS, Attachment, Holds, Node};
 use crate::cap::Reference;
 use crate::cap::slot::TableSlot;
-use crate::cap::table::Table;
+use crate::cap::table::Held;
 use crate::cap::view::View;
 use crate::error::SendError;
 use crate::life::{Generation, NEVER};
@@ -183,7 +183,7 @@ impl<'p> Parcel<'p> {
         Ok(self.more)
     }
 
-    /// Takes a reference to the receiver's table.
+    /// Takes a hold on the receiver's table.
     fn enter_table(&mut self) -> Result<(), SendError> {
         let channel = self.channel.ok_or(SendError::Closed)?;
         let number = channel.table.load(Acquire);
@@ -196,12 +196,12 @@ impl<'p> Parcel<'p> {
         Ok(())
     }
 
-    /// Gives the reference to the receiver's table back.
+    /// Lets go of the receiver's table.
     fn leave_table(&self) {
         if let Some((number, table)) = self.table
             && !table.release_unless_last()
         {
-            drop(Table::from_acquired(self.office, number, table));
+            drop(Held::from_acquired(self.office, number, table));
         }
     }
 }
