@@ -146,12 +146,7 @@ impl Credit {
         most: u32,
         received: impl Fn() -> u32,
     ) -> Result<(), NoCredit> {
-        self.raise(generation, 1, |used| {
-            let waiting = ahead(used, received());
-            // More received than used? Some came and went since that was read: so the
-            // step fails, and it is read again.
-            waiting < most || (waiting > MOST_CREDIT && !twin::is(Twin::FullOfNothing))
-        })
+        self.raise(generation, 1, |used| has_room_ahead(used, received(), most))
     }
 
     /// Lowers the count by `by`. `false`: it is another generation's.
@@ -279,6 +274,14 @@ impl Share {
 #[inline(always)]
 pub(crate) fn ahead(to: u32, from: u32) -> u32 {
     to.wrapping_sub(from) & COUNT.max() as u32
+}
+
+/// Whether fewer than `most` wait, if `used` were counted and after that `received`.
+pub(crate) fn has_room_ahead(used: u32, received: u32, most: u32) -> bool {
+    let waiting = ahead(used, received);
+    // More received than used? Some came and went since that was read: so a step that is
+    // built on it fails, and it is read again.
+    waiting < most || (waiting > MOST_CREDIT && !twin::is(Twin::FullOfNothing))
 }
 
 /// Whether the wrapping count `used` has not reached `bound`.

@@ -96,6 +96,8 @@ twins! {
     WakeForAnother,
     CallLeftToOne,
     SilencedByAnother,
+    RoomLeft,
+    IdleWakesOne,
 }
 
 #[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]

@@ -560,6 +560,29 @@ fn monitoring_again_and_no_more() {
     assert_empty(&mut mailbox);
 }
 
+/// Rules R2 and Q2: a message whose guard was forgotten is not given back before its time when a
+/// removed down is taken out of the queue behind it.
+#[test]
+fn removed_downs_leave_what_was_forgotten() {
+    let office = PostOffice::new();
+    let Process { group: _group, table, mut mailbox } = process(&office);
+    let route = process(&office).mailbox.capability(Permissions::MONITOR);
+    let to = mailbox.capability(Permissions::SEND);
+    for round in 0..100u8 {
+        to.send(&[round; 500], &[&to]).unwrap();
+        let Ok(Signal::Message(message)) = mailbox.try_recv() else { unreachable!() };
+        let handle = message.handles()[0];
+        std::mem::forget(message);
+        for _ in 0..20 {
+            let id = route.monitor(&mailbox).unwrap();
+            assert!(mailbox.demonitor(id));
+            assert!(table.contains(handle), "released early");
+        }
+        assert_empty(&mut mailbox);
+        assert!(!table.contains(handle));
+    }
+}
+
 /// Rule K7: removed downs anywhere in the queue are not received, and the rest is.
 #[test]
 fn removed_downs_leave_the_others() {

@@ -832,6 +832,55 @@ fn any_kind_of_room_wakes() {
     assert_eq!(never, Poll::Ready(Err(SendError::Full)));
 }
 
+/// Rule S6: one receive makes room for several: who was woken for it and left some wakes the
+/// next in the line.
+#[test]
+fn room_for_several_wakes_several() {
+    let office = PostOffice::new();
+    let mut receiver = process_with(&office, limits(10, 600, 1));
+    let to = receiver.mailbox.capability(Permissions::SEND);
+    to.send(&[0; 600], &[]).unwrap();
+    let mut line: Vec<Waiting> = (1..5u8).map(|at| Waiting::new(&[at; 200])).collect();
+    for waiting in &mut line {
+        assert!(waiting.poll(&to).is_pending());
+    }
+    assert_eq!(data(&mut receiver.mailbox), [0; 600]);
+    let calls = |line: &[Waiting]| line.iter().map(|w| w.count.calls()).collect::<Vec<_>>();
+    assert_eq!(calls(&line), [1, 0, 0, 0]);
+    for at in 0..3 {
+        assert_eq!(line[at].poll(&to), Poll::Ready(Ok(())));
+        let woken = (0..4).map(|n| usize::from(n <= (at + 1).min(2))).collect::<Vec<_>>();
+        assert_eq!(calls(&line), woken, "the next while there is room, and no other");
+    }
+    for at in 1..4 {
+        assert_eq!(data(&mut receiver.mailbox), [at; 200]);
+    }
+    assert_eq!(line[3].poll(&to), Poll::Ready(Ok(())));
+}
+
+/// Rule S6: who was woken and never runs again delays nobody when the receiver goes to sleep.
+#[test]
+fn an_idle_receiver_wakes_all() {
+    let office = PostOffice::new();
+    let mut receiver = process_with(&office, limits(1, 0, 0));
+    let to = receiver.mailbox.capability(Permissions::SEND);
+    to.send(b"0", &[]).unwrap();
+    let mut line: Vec<Waiting> = (1..4u8).map(|at| Waiting::new(&[b'0' + at])).collect();
+    for waiting in &mut line {
+        assert!(waiting.poll(&to).is_pending());
+    }
+    assert_eq!(data(&mut receiver.mailbox), b"0");
+    let (count, waker) = counting();
+    assert!(receiver.mailbox.poll_ready(&mut Context::from_waker(&waker)).is_pending());
+    for waiting in &line {
+        assert_eq!(waiting.count.calls(), 1);
+    }
+    assert_eq!(line[2].poll(&to), Poll::Ready(Ok(())), "whoever comes first");
+    assert_eq!(count.calls(), 1);
+    assert!(line[1].poll(&to).is_pending());
+    assert_eq!(data(&mut receiver.mailbox), b"3");
+}
+
 /// Rule S6: no wake is lost between senders that wait and a receiver, on
 /// threads that only run when they are woken.
 #[test]

@@ -50,6 +50,61 @@ model! {
 }
 
 model! {
+    /// Rule S6: two were woken, or are first in the line, and never run again: a receiver that
+    /// goes to sleep wakes all the others.
+    fn wait_behind_two_races_idle_receiver() {
+        let office = office();
+        let (mut mailbox, table, to) = full(&office);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut stopped = [SendWait::new(), SendWait::new()];
+        for wait in &mut stopped {
+            assert!(table.poll_send(&mut cx, wait, to, &[9], &[]).is_pending());
+        }
+        let sender = thread::spawn({
+            let table = table.clone();
+            move || send(&table, to, 1).unwrap()
+        });
+        thread::yield_now(); // It may wait before there is room.
+        assert_eq!(next(&mut mailbox), 0);
+        block_on(|cx| mailbox.poll_ready(cx));
+        assert_eq!(next(&mut mailbox), 1);
+        sender.join().unwrap();
+    }
+    twin fails_waking_one: IdleWakesOne says "deadlock";
+}
+
+model! {
+    /// Rule S6: one receive makes room for the bytes of two: who was woken for it wakes the
+    /// other, who begins to wait.
+    fn wait_races_send_that_leaves_room() {
+        let office = office();
+        let table = office.create_table().unwrap();
+        let mut limits = room(3);
+        limits.bytes = 240;
+        let mut mailbox =
+            office.create_group().unwrap().create_mailbox_with(&table, limits).unwrap();
+        let to = mailbox.export(Permissions::SEND).unwrap();
+        table.send(to, &[0; 240], &[]).unwrap();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut first = SendWait::new();
+        let half = [1; 120];
+        assert!(table.poll_send(&mut cx, &mut first, to, &half, &[]).is_pending());
+        let sender = thread::spawn({
+            let table = table.clone();
+            move || {
+                let mut wait = SendWait::new();
+                block_on(|cx| table.poll_send(cx, &mut wait, to, &[2; 120], &[])).unwrap();
+            }
+        });
+        thread::yield_now(); // It may wait before there is room.
+        assert_eq!(next(&mut mailbox), 0);
+        assert!(table.poll_send(&mut cx, &mut first, to, &half, &[]).is_ready());
+        sender.join().unwrap();
+    }
+    twin fails_leaving_it: RoomLeft says "deadlock";
+}
+
+model! {
     /// Rule S6: a kill wakes who waits for room.
     fn wait_races_kill() {
         let office = office();

@@ -125,9 +125,7 @@ impl Spec {
         if mem::take(&mut self.mailboxes[mailbox].asleep) {
             self.wakes.push(Wake::Receiver(mailbox));
         }
-        while self.mailboxes[mailbox].line.iter().any(|place| !place.woken) {
-            self.wake_one_sender(mailbox);
-        }
+        self.wake_senders(mailbox);
     }
 
     /// Queues the down of every armed monitor of a route.

@@ -74,6 +74,9 @@ impl Spec {
     pub fn poll_ready(&mut self, mailbox: Mailbox) -> Poll<()> {
         self.release_forgotten(mailbox);
         let is_ready = self.is_ready(mailbox);
+        if !is_ready {
+            self.wake_senders(mailbox); // Rule S6: who was woken before may never run again.
+        }
         self.mailboxes[mailbox].asleep |= !is_ready;
         if is_ready { Poll::Ready(()) } else { Poll::Pending }
     }

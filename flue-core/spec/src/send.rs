@@ -31,9 +31,12 @@ impl Spec {
         let waits_at = to
             .ok()
             .filter(|&to| result == Err(SendError::Full) && self.may_wait(wait, to, message));
-        self.leave_lines(wait, waits_at, result.is_ok());
+        let charge = self.charge(message);
+        // Room for bytes may do for several: what is left is the next one's.
+        let is_left = charge > 0 && to.is_ok_and(|to| self.has_room(to));
+        self.leave_lines(wait, waits_at, result.is_ok() && !is_left);
         let Some(mailbox) = waits_at else { return Poll::Ready(result) };
-        let wants_more = !message.attach.is_empty() || self.charge(message) > 0;
+        let wants_more = !message.attach.is_empty() || charge > 0;
         let place = Place { wait, woken: false, attaches: !message.attach.is_empty() };
         let line = &mut self.mailboxes[mailbox].line;
         match line.iter().position(|other| other.wait == wait) {
@@ -108,6 +111,13 @@ impl Spec {
             && (has_place || line.len() < limits.waiters as usize)
     }
 
+    /// Whether there is room for a message of some bytes.
+    fn has_room(&self, mailbox: Mailbox) -> bool {
+        let limits = self.mailboxes[mailbox].limits;
+        self.messages(mailbox) < limits.messages as usize
+            && self.bytes_queued(mailbox) < limits.bytes as usize
+    }
+
     /// Bytes that a message is charged: those that are not inline (rule S3).
     pub(crate) fn charge(&self, message: &Outgoing) -> usize {
         let is_inline = !message.owned && message.data.len() <= self.inline_bytes;
@@ -124,6 +134,13 @@ impl Spec {
     /// Room came up: the first in line that was not woken yet is (rule S6).
     pub(crate) fn wake_one_sender(&mut self, mailbox: Mailbox) {
         self.wake_one_sender_from(mailbox, 0);
+    }
+
+    /// All in the line are woken, in turn.
+    pub(crate) fn wake_senders(&mut self, mailbox: Mailbox) {
+        while self.mailboxes[mailbox].line.iter().any(|place| !place.woken) {
+            self.wake_one_sender(mailbox);
+        }
     }
 
     fn wake_one_sender_from(&mut self, mailbox: Mailbox, at: usize) {

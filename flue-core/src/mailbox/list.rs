@@ -66,8 +66,9 @@ impl Mailbox {
         } else {
             self.turn(old, after); // The newest of what is pending.
         }
-        if self.pending == after {
-            self.free(old); // Received before this batch.
+        // Received before this batch; a guard that was forgotten may have it yet.
+        if self.pending == after && self.lent.is_none_or(|(lent, _)| lent != old) {
+            self.free(old);
         }
     }
 

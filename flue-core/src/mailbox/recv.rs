@@ -264,7 +264,11 @@ impl Mailbox {
         if self.is_ready() {
             return Poll::Ready(());
         }
-        self.pass_over();
+        self.share_spare();
+        if self.channel().received.has_waiting() {
+            let most = if twin::is(Twin::IdleWakesOne) { 1 } else { self.limits.waiters };
+            self.post_office().wake_senders_of_idle(self.address, most);
+        }
         self.route().wake.register(cx.waker());
         fence(SeqCst); // Partner: who ends the group, before it wakes its receivers.
         if !self.doze() || self.group.is_dead() {

@@ -17,7 +17,8 @@
 //! keeps nothing but its record.
 //!
 //! A sender that goes away without having used a wake passes it on; one that was woken for
-//! too little and waits again does so at once.
+//! too little and waits again does so at once, and one that sent bytes and left room for more.
+//! A receiver that goes to sleep wakes all.
 //!
 //! # Ordering
 //! 1. A sender waits, says so in the word that counts receives (and, if it needs
@@ -38,6 +39,7 @@ use crate::life::{Address, AddressCell, Ended, Generation, Life};
 use crate::office::{Office, PostOffice};
 use crate::panics::Panics;
 use crate::reclaim::Pin;
+use crate::route::has_room_ahead;
 use crate::sync::atomic::{
     AtomicU32,
     Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
@@ -156,7 +158,10 @@ impl SendWait {
                     }
                 }
                 result => {
-                    self.leave(result.is_ok() && has_wake);
+                    // Room for bytes may do for several: what is left is the next one's.
+                    let is_used = result.is_ok() && has_wake;
+                    let is_left = is_used && needs.bytes > 0 && office.has_room(route);
+                    self.leave(is_used && !(is_left && !twin::is(Twin::RoomLeft)));
                     return Poll::Ready(result.map_err(|refused| refused.error));
                 }
             }
@@ -399,6 +404,34 @@ impl Office {
                 slot.share.await_it(route.generation, true);
             }
         }
+    }
+
+    /// The receiver has no work, and goes to sleep: wakes all, for who was woken for the room
+    /// may never run again (rule S6). As many as may wait: others may come again and again.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn wake_senders_of_idle(&self, route: Address, most: u32) {
+        Panics::after(|panics| {
+            let pin = self.pin();
+            let Some((_, channel)) = self.channel_of(&pin, route) else { return };
+            let wakes = |_: &u32| self.wake_first(&pin, route, channel, None, panics);
+            if (0..most).take_while(wakes).count() < most as usize {
+                self.wake_sender_as_owner(route, panics); // None is left: says so.
+            }
+        });
+    }
+
+    /// Whether a message of some bytes may fit into a route's mailbox: a look.
+    fn has_room(&self, route: Address) -> bool {
+        let pin = self.pin();
+        let (Some((_, channel)), Some(slot)) = (self.channel_of(&pin, route), self.route(route))
+        else {
+            return false;
+        };
+        let limits = channel.limits();
+        let used = slot.credit.count(); // First: what was received by then is not more.
+        has_room_ahead(used, channel.received.count(), limits.messages)
+            && channel.bytes.count() < limits.bytes
     }
 
     /// Wakes the first in the line. `false`: there is none.
