@@ -64,6 +64,15 @@ impl Route {
     }
 }
 
+impl Route {
+    /// Whether the counts of `generation` may be stepped: where a word has no room for all of a
+    /// generation they know it only for the time of an operation (rule O6), which begins here.
+    #[inline(always)]
+    pub(crate) fn counts(&self, generation: Generation) -> bool {
+        VERSION.max() >= Generation::MAX as usize || self.life.is(generation)
+    }
+}
+
 impl Slot for Route {
     const NEAR: usize = if crate::sync::MODEL { 1 } else { 4 };
 
@@ -83,8 +92,8 @@ pub(crate) const MOST_CREDIT: u32 = (COUNT.max() / 2) as u32;
 
 /// A count that belongs to one generation of a route: [version | count].
 ///
-/// A step carries the generation it is meant for, so who was stopped between
-/// looking and stepping charges nobody else.
+/// A step carries the generation it is meant for, or as much of it as there is room for
+/// (`Route::counts`), so who was stopped between looking and stepping charges nobody else.
 pub(crate) struct Credit(AtomicUsize);
 
 /// Why a count could not be raised.

@@ -260,8 +260,8 @@ impl<'t> View<'t> {
     /// Gives back what a slot was charged. Whether a sender waits for it.
     fn repay(self, payer: Address) -> bool {
         let lowered = match self.office().route(payer) {
-            Some(route) => route.share.lower(payer.generation, 1),
-            None => route::Lowered::Stale,
+            Some(route) if route.counts(payer.generation) => route.share.lower(payer.generation, 1),
+            _ => route::Lowered::Stale,
         };
         if let route::Lowered::Stale = lowered {
             self.slot().uncharge(1);

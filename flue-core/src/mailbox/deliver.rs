@@ -245,6 +245,9 @@ impl Office {
         address: Address,
         group: Address,
     ) -> Result<(), SendError> {
+        if !route.counts(address.generation) {
+            return Err(SendError::Closed);
+        }
         let bound = route.bound.load(Relaxed);
         match route.credit.raise(address.generation, 1, |used| is_below(used, bound)) {
             Ok(()) => Ok(()),

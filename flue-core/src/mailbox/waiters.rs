@@ -160,8 +160,8 @@ impl SendWait {
                 result => {
                     // Room for bytes may do for several: what is left is the next one's.
                     let is_used = result.is_ok() && has_wake;
-                    let is_left = is_used && needs.bytes > 0 && office.has_room(route);
-                    self.leave(is_used && !(is_left && !twin::is(Twin::RoomLeft)));
+                    let asks = is_used && needs.bytes > 0 && !twin::is(Twin::RoomLeft);
+                    self.leave(is_used && !(asks && office.has_room(route)));
                     return Poll::Ready(result.map_err(|refused| refused.error));
                 }
             }

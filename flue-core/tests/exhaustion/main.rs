@@ -14,3 +14,5 @@ mod common;
 mod generations;
 #[cfg(all(not(flue_aged), any(flue_word = "32", flue_word = "16")))]
 mod names;
+#[cfg(all(not(flue_aged), flue_word = "32"))]
+mod versions;
