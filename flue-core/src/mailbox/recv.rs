@@ -73,9 +73,13 @@ impl Mailbox {
             return self.next_pending();
         };
         self.count(seen, envelope.weight);
+        // It is the marker now, which is not to be freed yet; and inline bytes need no dropping.
+        if !envelope.is_plain || twin::is(Twin::MarkerFreed) {
+            self.prepare(seen, node, &envelope);
+        }
         let old = core::mem::replace(&mut self.marker, seen);
         self.free(old);
-        Ok(Signal::Message(self.lend(seen, node, envelope)))
+        Ok(Signal::Message(self.lend(node, &envelope)))
     }
 
     /// The first of what was taken off the head.
@@ -93,11 +97,11 @@ impl Mailbox {
                     // SAFETY: as above.
                     let envelope = unsafe { node.as_ref().read(Content::envelope) };
                     self.count(element, envelope.weight);
-                    if envelope.has_attached {
-                        self.import(element, node);
+                    if element != self.marker || !envelope.is_plain || twin::is(Twin::MarkerFreed) {
+                        self.prepare(element, node, &envelope);
                     }
                     self.pending = envelope.next;
-                    return Ok(Signal::Message(self.lend(element, node, envelope)));
+                    return Ok(Signal::Message(self.lend(node, &envelope)));
                 }
                 Some(What::Down(down)) => {
                     // It may be of the death that killed this mailbox: its killer took that
@@ -156,8 +160,8 @@ impl Mailbox {
         }
     }
 
-    /// The newest element's node, if it is a message without capabilities and the only thing
-    /// that came since the marker: then nothing is to be turned round.
+    /// The newest element's node, if it is a message and the only thing that came since the
+    /// marker: then nothing is to be turned round.
     #[inline(always)]
     fn only_one(&self, newest: Element) -> Option<(NonNull<Node>, Envelope)> {
         let index = newest.as_message()?;
@@ -165,20 +169,23 @@ impl Mailbox {
         let node = unsafe { self.post_office().nodes.slot(index) };
         // SAFETY: as above.
         let envelope = unsafe { node.read(Content::envelope) };
-        let only = envelope.next == self.marker && !self.asleep && !envelope.has_attached;
+        let only = envelope.next == self.marker && !self.asleep;
         only.then(|| (NonNull::from(node), envelope))
+    }
+
+    /// Readies a message that must be settled after its guard. It is still in the queue.
+    #[inline(always)]
+    fn prepare(&mut self, element: Element, node: NonNull<Node>, envelope: &Envelope) {
+        if envelope.has_attached {
+            self.import(element, node);
+        }
+        self.has_lent = true;
+        self.lent = Some((element, node));
     }
 
     /// Lends a message that was taken to the guard that is made for it.
     #[inline(always)]
-    fn lend(&mut self, element: Element, node: NonNull<Node>, envelope: Envelope) -> Message<'_> {
-        // The marker is not to be freed yet, and inline bytes need no dropping.
-        let is_plain = envelope.in_node && !envelope.has_attached;
-        let is_settled = element == self.marker && is_plain;
-        if !is_settled || twin::is(Twin::MarkerFreed) {
-            self.has_lent = true;
-            self.lent = Some((element, node));
-        }
+    fn lend(&mut self, node: NonNull<Node>, envelope: &Envelope) -> Message<'_> {
         let data = if envelope.in_node {
             // SAFETY: in our queue, so its claim is ours, and Queued.
             unsafe { node.as_ref().inline() }
@@ -415,6 +422,8 @@ struct Envelope {
     /// Whether the bytes are in the node.
     in_node: bool,
     has_attached: bool,
+    /// Whether there is no more to it than bytes in its node.
+    is_plain: bool,
     length: usize,
 }
 
@@ -429,6 +438,7 @@ impl Content {
             weight,
             in_node,
             has_attached: self.attached > 0,
+            is_plain: in_node && self.attached == 0,
             length: self.length as usize,
         }
     }
