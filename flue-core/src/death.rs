@@ -207,10 +207,15 @@ impl Office {
             let Some(channel) = self.channels.peek(pin, route.channel.load(Acquire)) else {
                 return;
             };
-            let life = channel.life.count();
-            // Still the same: then the channel was this route's when it was read. But for one
-            // that is closed: it may be another's of this group, where nothing has its address.
-            if channel.group.load() == group && route.life.latest() == generation {
+            // Who closes the route ends the channel's life when all is done.
+            let Some(life) = channel.life.living() else { return };
+            // Still the same: then the channel was this route's when it was read. One that is
+            // closed may be vacant, and be made anew: then its credit is the next one's first.
+            let is_same = channel.group.load() == group
+                && channel.life.is(life)
+                && route.credit.is_of(generation)
+                && route.life.latest() == generation;
+            if is_same {
                 visit(Standing { address: Address { index, generation }, route, channel, life });
             }
         };

@@ -118,6 +118,11 @@ impl Credit {
         self.0.swap(VERSION.set(0, generation as usize), Release);
     }
 
+    /// Whether it counts for `generation`: the last one, until another mailbox is made.
+    pub(crate) fn is_of(&self, generation: Generation) -> bool {
+        VERSION.get(self.0.load(Relaxed)) == generation as usize & VERSION.max()
+    }
+
     /// Raises the count by `by` if `fits` says so of the count before.
     #[inline]
     pub(crate) fn raise(

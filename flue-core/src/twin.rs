@@ -31,6 +31,7 @@ twins! {
     SleepBlind,
     RouseUnfenced,
     RousedUntold,
+    FiredUncounted,
     // recv
     MarkerFreed,
     BlockKeptEarly,

@@ -881,6 +881,27 @@ fn an_idle_receiver_wakes_all() {
     assert_eq!(data(&mut receiver.mailbox), b"3");
 }
 
+/// Rule S6: a receiver that goes to sleep and hoards capabilities wakes nobody who wants to send
+/// some: the two would keep each other busy.
+#[test]
+fn an_idle_hoarder_wakes_nobody_in_vain() {
+    let office = PostOffice::new();
+    let mut receiver = process_with(&office, limits(2, 0, 1));
+    let to = receiver.mailbox.capability(Permissions::SEND);
+    to.send(b"", &[&to]).unwrap();
+    let taken = owned(&mut receiver.mailbox).take_handles().next().unwrap();
+    let (count, waker) = counting();
+    let (mut wait, mut cx) = (SendWait::new(), Context::from_waker(&waker));
+    assert!(to.poll_send(&mut cx, &mut wait, b"", &[&to]).is_pending());
+    for _ in 0..3 {
+        assert!(receiver.mailbox.poll_ready(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    assert_eq!(count.calls(), 0, "woken in vain");
+    receiver.table.release(taken).unwrap();
+    assert_eq!(count.calls(), 1);
+    assert_eq!(to.poll_send(&mut cx, &mut wait, b"", &[&to]), Poll::Ready(Ok(())));
+}
+
 /// Rule S6: no wake is lost between senders that wait and a receiver, on
 /// threads that only run when they are woken.
 #[test]

@@ -23,6 +23,35 @@ fn one() -> MailboxLimits {
     limits
 }
 
+fn none() -> MailboxLimits {
+    let mut limits = room(1);
+    limits.handles = 0;
+    limits
+}
+
+model! {
+    /// Rule Q2: monitors are removed while what they watch is closed: their records go back with
+    /// the next that is removed.
+    fn demonitor_races_close() {
+        type Office = StaticPostOffice<3, 4, 1, 3, 1, 2, 1, 1>;
+        let office: &'static Office = Box::leak(Box::new(Office::new()));
+        let office = office.office();
+        let table = office.create_table().unwrap();
+        let create = || office.create_group().unwrap().create_mailbox_with(&table, none()).unwrap();
+        let mut observer = create();
+        let watched = [create(), create()];
+        let watches = watched.each_ref().map(|w| w.capability(Permissions::MONITOR));
+        let ids = watches.each_ref().map(|w| w.monitor(&observer).unwrap());
+        let closer = thread::spawn_once(move || drop(watched));
+        for id in ids {
+            assert!(observer.demonitor(id), "removed");
+        }
+        closer.join().unwrap();
+        assert!(watches[0].monitor(&observer).is_ok(), "both are left");
+    }
+    twin fails_uncounted: FiredUncounted says "both are left";
+}
+
 model! {
     /// Two ask for the office at once: it is made ready once.
     fn office_races_office() {

@@ -139,6 +139,25 @@ model! {
 }
 
 model! {
+    /// Rule R4: the same with a receive, of an owner whose task sleeps: the killer may have
+    /// queued the down and not called that one yet.
+    fn receive_asleep_races_kill() {
+        let office = office();
+        let (mut observer, watched, table) = pair(&office);
+        let to = observer.export(Permissions::SEND).unwrap();
+        monitor(&watched, &observer);
+        let woken = Flag::new();
+        assert!(observer.poll_ready(&mut Context::from_waker(&woken.waker())).is_pending());
+        let killer = thread::spawn(move || watched.group().kill());
+        let _ = down(&mut observer);
+        table.send(to, &[7], &[]).unwrap();
+        assert!(woken.is_set(), "not told");
+        killer.join().unwrap();
+    }
+    twin fails_untold: RousedUntold says "not told";
+}
+
+model! {
     /// Rule K6: the observer closes while what it watches dies.
     fn observer_close_races_kill() {
         let office = office();

@@ -75,7 +75,10 @@ impl Spec {
         self.release_forgotten(mailbox);
         let is_ready = self.is_ready(mailbox);
         if !is_ready {
-            self.wake_senders(mailbox); // Rule S6: who was woken before may never run again.
+            // Rule S6: who was woken before may never run again.
+            let attaching =
+                self.share_used(mailbox) < self.mailboxes[mailbox].limits.handles as usize;
+            self.wake_senders(mailbox, attaching);
         }
         self.mailboxes[mailbox].asleep |= !is_ready;
         if is_ready { Poll::Ready(()) } else { Poll::Pending }

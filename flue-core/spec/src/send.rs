@@ -34,7 +34,8 @@ impl Spec {
         let charge = self.charge(message);
         // Room for bytes may do for several: what is left is the next one's.
         let is_left = charge > 0 && to.is_ok_and(|to| self.has_room(to));
-        self.leave_lines(wait, waits_at, result.is_ok() && !is_left);
+        let sent_to = to.ok().filter(|_| result.is_ok() && !is_left);
+        self.leave_lines(wait, waits_at, sent_to);
         let Some(mailbox) = waits_at else { return Poll::Ready(result) };
         let wants_more = !message.attach.is_empty() || charge > 0;
         let place = Place { wait, woken: false, attaches: !message.attach.is_empty() };
@@ -64,7 +65,7 @@ impl Spec {
 
     /// Drop of a `SendWait`.
     pub fn drop_wait(&mut self, wait: Wait) {
-        self.leave_lines(wait, None, false);
+        self.leave_lines(wait, None, None);
     }
 
     /// Rule S1: the checks in their order. What they let pass is accepted (rule S2).
@@ -136,10 +137,13 @@ impl Spec {
         self.wake_one_sender_from(mailbox, 0);
     }
 
-    /// All in the line are woken, in turn.
-    pub(crate) fn wake_senders(&mut self, mailbox: Mailbox) {
-        while self.mailboxes[mailbox].line.iter().any(|place| !place.woken) {
-            self.wake_one_sender(mailbox);
+    /// All in the line are woken, in turn, or all but those who want some of the share.
+    pub(crate) fn wake_senders(&mut self, mailbox: Mailbox, attaching: bool) {
+        for place in &mut self.mailboxes[mailbox].line {
+            if !place.woken && (attaching || !place.attaches) {
+                place.woken = true;
+                self.wakes.push(Wake::Sender(place.wait));
+            }
         }
     }
 
@@ -151,12 +155,17 @@ impl Spec {
         }
     }
 
-    /// Out of all lines but one; who was woken and did not send passes that on (rule S6).
-    pub(crate) fn leave_lines(&mut self, wait: Wait, but: Option<Mailbox>, sent: bool) {
+    /// Out of all lines but one; who was woken and did not send there passes that on (rule S6).
+    pub(crate) fn leave_lines(
+        &mut self,
+        wait: Wait,
+        but: Option<Mailbox>,
+        sent_to: Option<Mailbox>,
+    ) {
         for mailbox in (0..self.mailboxes.len()).filter(|&mailbox| Some(mailbox) != but) {
             let line = &mut self.mailboxes[mailbox].line;
             let place = line.iter().position(|place| place.wait == wait);
-            if place.is_some_and(|place| line.remove(place).woken) && !sent {
+            if place.is_some_and(|place| line.remove(place).woken) && Some(mailbox) != sent_to {
                 self.wake_one_sender(mailbox);
             }
         }

@@ -92,6 +92,7 @@ impl Channel {
         if twin::is(Twin::DecidedTwice) {
             return reason;
         }
+        debug_assert!(!life.is_multiple_of(2), "no life");
         let killed = life + 1;
         let to = if reason == DownReason::Killed { killed } else { life };
         let mut seen = self.over.load(Relaxed);

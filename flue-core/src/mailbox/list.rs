@@ -21,13 +21,32 @@ impl Mailbox {
     /// Takes what was pushed since the last batch. `false`: nothing was.
     #[inline]
     pub(super) fn fetch(&mut self) -> bool {
+        self.fetch_for::<false>()
+    }
+
+    /// The same; `POLLED`: for the owner's task, which has registered itself and looks now.
+    #[inline]
+    pub(super) fn fetch_for<const POLLED: bool>(&mut self) -> bool {
         let seen = self.route().head.look();
         if seen.newest() == self.marker {
             return false;
         }
+        if self.asleep && !POLLED {
+            self.tell();
+        }
         let seen = if self.asleep { self.rouse() } else { seen.newest() };
         self.take_batch(seen);
         true
+    }
+
+    /// The head is about to be roused: what comes from then on wakes nobody. So if the owner's
+    /// task waits, and who pushed what is here has not called it yet, and may have stopped, we
+    /// do (rule R4).
+    #[cold]
+    fn tell(&self) {
+        if !self.route().wake.is_notified() && !twin::is(Twin::RousedUntold) {
+            Panics::after(|panics| self.post_office().wake_receiver(self.address(), panics));
+        }
     }
 
     #[cold]
@@ -81,13 +100,8 @@ impl Mailbox {
         if self.removed <= self.left.saturating_add(FEW) && !self.post_office().is_fixed() {
             return;
         }
-        let was_asleep = self.asleep;
         self.left = self.take_removed();
         self.removed = 0;
-        // Who waits to receive must look again: what comes from here on wakes nobody.
-        if was_asleep && !self.asleep && !twin::is(Twin::RousedUntold) {
-            Panics::after(|panics| self.post_office().wake_receiver(self.address(), panics));
-        }
     }
 
     /// Takes removed downs out of the queue. Returns how many elements are left.

@@ -175,8 +175,10 @@ impl Mailbox {
             unsafe { (office.routes.slot(index), office.channels.slot(channel_at)) };
         channel.open(group.address(), table.number(), limits);
         let generation = route.life.next();
-        route.channel.store(channel_at, Release); // Who finds it before the end seen by `life` sees that end.
         route.credit.open(generation);
+        // After it: who finds this channel finds that count. And who finds it before the end
+        // seen by `life` sees that end.
+        route.channel.store(channel_at, Release);
         route.share.open(generation);
         route::publish(&route.bound, limits.messages);
         route.wake.open();

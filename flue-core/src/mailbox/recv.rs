@@ -261,8 +261,9 @@ impl Mailbox {
     ///
     /// # Cost
     /// [`is_ready`](Self::is_ready); if it is not, the registration of the waker, which is
-    /// cloned unless it is the same as before, and a few steps. No memory but what that
-    /// clone takes.
+    /// cloned unless it is the same as before, and a few steps; and for each sender that waits,
+    /// though there is room, a wake and a look at all who wait. No memory but what that clone
+    /// takes.
     ///
     /// # Cancel safety
     /// Nothing is taken, so nothing can be lost.
@@ -273,8 +274,7 @@ impl Mailbox {
         }
         self.share_spare();
         if self.channel().received.has_waiting() {
-            let most = if twin::is(Twin::IdleWakesOne) { 1 } else { self.limits.waiters };
-            self.post_office().wake_senders_of_idle(self.address, most);
+            self.post_office().wake_senders_of_idle(self.address);
         }
         self.route().wake.register(cx.waker());
         fence(SeqCst); // Partner: who ends the group, before it wakes its receivers.
@@ -310,7 +310,7 @@ impl Mailbox {
                 self.asleep = true;
                 return true;
             }
-            self.fetch(); // Something came since the look.
+            self.fetch_for::<true>(); // Something came since the look.
         }
     }
 

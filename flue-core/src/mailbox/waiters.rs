@@ -61,6 +61,8 @@ pub(crate) struct Waiter {
     state: AtomicU32,
     route: AddressCell,
     ticket: AtomicU32,
+    /// How much of the mailbox's share it wants.
+    handles: AtomicU32,
     /// The channel of the mailbox that it waits for ...
     channel: AtomicU32,
     /// ... and where in that one's roster it is; none are in fixed storage.
@@ -76,6 +78,7 @@ impl Waiter {
                 state: AtomicU32::new(VACANT),
                 route: AddressCell::nowhere(),
                 ticket: AtomicU32::new(0),
+                handles: AtomicU32::new(0),
                 channel: AtomicU32::new(0),
                 position: AtomicU32::new(0),
                 wake: WakeSlot::new(),
@@ -217,6 +220,7 @@ impl SendWait {
         // SAFETY: ours from `join` to `leave`.
         let waiter = unsafe { office.waiters.slot(line.record) };
         waiter.wake.register(cx.waker());
+        waiter.handles.store(needs.handles, Relaxed); // Released with the state.
         // Ours: others step only what is Waiting.
         line.was_woken |= waiter.state.swap(WAITING, AcqRel) == NOTIFIED;
         if !twin::is(Twin::WaitUnsaid) {
@@ -314,6 +318,24 @@ impl fmt::Debug for SendWait {
     }
 }
 
+/// Who of a line is asked for.
+#[derive(Clone, Copy)]
+struct Among {
+    /// Those whose tickets come after this one.
+    behind: Option<u32>,
+    /// Those, too, who want some of the share.
+    attaching: bool,
+}
+
+impl Among {
+    const ALL: Self = Self { behind: None, attaching: true };
+}
+
+/// Whether a ticket comes after another.
+fn is_behind(ticket: u32, other: u32) -> bool {
+    ticket.wrapping_sub(other).cast_signed() > 0
+}
+
 impl Office {
     /// Visits the senders that may wait for the route whose channel is `channel`.
     fn visit_waiters<'p>(
@@ -339,7 +361,7 @@ impl Office {
         pin: &'p Pin,
         route: Address,
         channel: &'p Channel,
-        behind: Option<u32>,
+        among: Among,
         panics: &mut Panics,
     ) -> Option<(u32, u32, &'p Waiter)> {
         let mut first: Option<(u32, u32, &Waiter)> = None;
@@ -353,11 +375,12 @@ impl Office {
             }
             if state == WAITING {
                 let ticket = waiter.ticket.load(Relaxed); // Released with the state.
-                if behind.is_some_and(|last| (ticket.wrapping_sub(last) as i32) <= 0) {
+                let is_passed = among.behind.is_some_and(|last| !is_behind(ticket, last));
+                if is_passed || (waiter.handles.load(Relaxed) > 0 && !among.attaching) {
                     return;
                 }
                 // Compared with each other, for some may have come since the walk began.
-                if first.is_none_or(|(oldest, ..)| (ticket.wrapping_sub(oldest) as i32) < 0) {
+                if first.is_none_or(|(oldest, ..)| is_behind(oldest, ticket)) {
                     first = Some((ticket, record, waiter));
                 }
             }
@@ -380,7 +403,8 @@ impl Office {
         let Some((_, channel)) = self.channel_of(&pin, route) else { return };
         // A step: who says after it that it waits sees the room, who said so before is seen.
         if channel.received.is_awaited() {
-            let _ = self.wake_first(&pin, route, channel, behind, panics);
+            let among = Among { behind, ..Among::ALL };
+            let _ = self.wake_first(&pin, route, channel, among, panics);
         }
     }
 
@@ -389,14 +413,14 @@ impl Office {
     fn wake_sender_as_owner(&self, route: Address, panics: &mut Panics) {
         let pin = self.pin();
         let Some((_, channel)) = self.channel_of(&pin, route) else { return };
-        while !self.wake_first(&pin, route, channel, None, panics) {
+        while self.wake_first(&pin, route, channel, Among::ALL, panics).is_none() {
             // None: say so, and look once more for one that came meanwhile.
             channel.received.await_nothing();
             let slot = self.route(route);
             if let Some(slot) = slot {
                 slot.share.await_it(route.generation, false);
             }
-            if self.first_waiting(&pin, route, channel, None, panics).is_none() {
+            if self.first_waiting(&pin, route, channel, Among::ALL, panics).is_none() {
                 break;
             }
             channel.received.await_room();
@@ -406,17 +430,34 @@ impl Office {
         }
     }
 
-    /// The receiver has no work, and goes to sleep: wakes all, for who was woken for the room
-    /// may never run again (rule S6). As many as may wait: others may come again and again.
+    /// The receiver has no work, and goes to sleep: wakes all for whom there is room, each once,
+    /// for who was woken for it may never run again (rule S6).
     #[cold]
     #[inline(never)]
-    pub(crate) fn wake_senders_of_idle(&self, route: Address, most: u32) {
+    pub(crate) fn wake_senders_of_idle(&self, route: Address) {
         Panics::after(|panics| {
             let pin = self.pin();
-            let Some((_, channel)) = self.channel_of(&pin, route) else { return };
-            let wakes = |_: &u32| self.wake_first(&pin, route, channel, None, panics);
-            if (0..most).take_while(wakes).count() < most as usize {
-                self.wake_sender_as_owner(route, panics); // None is left: says so.
+            let (Some((_, channel)), Some(slot)) =
+                (self.channel_of(&pin, route), self.route(route))
+            else {
+                return;
+            };
+            let (limits, used) = (channel.limits(), slot.credit.count());
+            if !has_room_ahead(used, channel.received.count(), limits.messages) {
+                return; // Who stands still with it, or gives it back, wakes who is first.
+            }
+            let attaching = slot.share.has_room(1, limits.handles);
+            let mut among = Among { behind: None, attaching };
+            let next = channel.tickets.load(Relaxed);
+            while let Some(ticket) = self.wake_first(&pin, route, channel, among, panics) {
+                among.behind = Some(ticket);
+                // Others may come, again and again.
+                if is_behind(ticket, next.wrapping_sub(1)) || twin::is(Twin::IdleWakesOne) {
+                    break;
+                }
+            }
+            if among.behind.is_none() && attaching {
+                self.wake_sender_as_owner(route, panics); // None waits: says so.
             }
         });
     }
@@ -434,17 +475,17 @@ impl Office {
             && channel.bytes.count() < limits.bytes
     }
 
-    /// Wakes the first in the line. `false`: there is none.
+    /// Wakes the first of these in the line, if there is one. Returns its ticket.
     fn wake_first(
         &self,
         pin: &Pin,
         route: Address,
         channel: &Channel,
-        behind: Option<u32>,
+        among: Among,
         panics: &mut Panics,
-    ) -> bool {
+    ) -> Option<u32> {
         while let Some((ticket, record, waiter)) =
-            self.first_waiting(pin, route, channel, behind, panics)
+            self.first_waiting(pin, route, channel, among, panics)
         {
             let step = waiter.state.compare_exchange(WAITING, NOTIFIED, AcqRel, Relaxed);
             if step.is_err() {
@@ -454,10 +495,10 @@ impl Office {
             let is_same = waiter.route.load() == route && waiter.ticket.load(Relaxed) == ticket;
             self.call(record, waiter, panics);
             if is_same || twin::is(Twin::WakeForAnother) {
-                return true;
+                return Some(ticket);
             }
         }
-        false
+        None
     }
 
     /// The same, at the end of the owner's operation.

@@ -340,22 +340,23 @@ impl Mailbox {
         if !ours || !after.is_pending() || !after.same_version(before) {
             return false;
         }
-        self.end_monitor(&pin, monitor);
+        let had_fired = self.end_monitor(&pin, monitor);
         drop(pin);
-        if after.stage() == FIRED {
+        if if twin::is(Twin::FiredUncounted) { after.stage() == FIRED } else { had_fired } {
             self.count_removed();
         }
         true
     }
 
-    /// Ends one of this mailbox's monitors that is not over.
-    fn end_monitor(&self, pin: &Pin, monitor: &Monitor) {
+    /// Ends one of this mailbox's monitors that is not over. Whether it had fired.
+    fn end_monitor(&self, pin: &Pin, monitor: &Monitor) -> bool {
         let office: &Office = self.post_office();
         let key = monitor.key();
         self.disown(monitor);
         self.table().view().give_back_own(monitor.slot.load(Relaxed));
-        monitor.end(); // Perhaps freed from here on, by who passes it in the index.
+        let had_fired = monitor.end(); // Perhaps freed from here on, by who passes it in the index.
         office.monitor_index.settle(&Monitors { office, pin }, key);
+        had_fired
     }
 
     /// Ends all of this mailbox's monitors: it is closed.
@@ -363,7 +364,7 @@ impl Mailbox {
         while let Some(index) = self.first_monitor().checked_sub(1) {
             // SAFETY: on the list, so not over and its slot claimed.
             let monitor = unsafe { self.post_office().monitors.slot(index) };
-            self.end_monitor(pin, monitor);
+            let _ = self.end_monitor(pin, monitor);
         }
     }
 
@@ -396,7 +397,7 @@ impl Mailbox {
             handle: view.admit_own(slot, reference, By::Guard, panics),
         };
         self.disown(monitor);
-        monitor.end();
+        let _ = monitor.end();
         office.monitor_index.settle(&Monitors { office, pin: &pin }, key);
         Some(down)
     }

@@ -231,9 +231,10 @@ impl Monitor {
         self.step(|word| word.fired_again(by).filter(ours)).is_ok()
     }
 
-    /// Only the observer's owner calls this, once.
-    pub(super) fn end(&self) {
-        let _ = self.step(|word| Some(word.set(STAGE, OVER)));
+    /// Only the observer's owner calls this, once. Whether it had fired: then its down is
+    /// queued, or will be.
+    pub(super) fn end(&self) -> bool {
+        self.step(|word| Some(word.set(STAGE, OVER))).is_ok_and(|(from, _)| from.stage() == FIRED)
     }
 
     /// Lets go of a hold. `true`: it was the last, and the record is the caller's to free.
