@@ -424,6 +424,7 @@ model! {
         let (mut observers, watched, _table) = two_watch(&office);
         let group = watched.group().clone();
         let closer = thread::spawn_once(move || drop(watched));
+        thread::yield_now(); // It may have decided first.
         group.kill();
         let [one, two] = &mut observers;
         let told = [down(one), down(two)].map(|down| down.expect("one is late").1);
