@@ -342,7 +342,8 @@ impl Mailbox {
         }
         let had_fired = self.end_monitor(&pin, monitor);
         drop(pin);
-        if if twin::is(Twin::FiredUncounted) { after.stage() == FIRED } else { had_fired } {
+        let is_queued = had_fired && (after.stage() == FIRED || !twin::is(Twin::FiredUncounted));
+        if is_queued {
             self.count_removed();
         }
         true
