@@ -4,6 +4,7 @@
 #
 #   ci/fuzz.sh [SECONDS] [TARGET]...    (60, all)
 #
+# In 60 seconds or less, from 2,000 of them at most.
 # Under AddressSanitizer, but for `schedule`. New inputs are not kept, but with
 #   KEEP=1 ci/fuzz.sh ...    which keeps what reaches something that the others do not.
 set -euo pipefail
@@ -40,6 +41,10 @@ one() { # target
     binary=$(directory "$1")/$triple/release/$1
     mkdir -p "$scratch/$1.found" "$scratch/$1.corpus" "fuzz/artifacts/$1"
     [ ! -e "$kept" ] || base64 -d "$kept" | tar -C "$scratch/$1.corpus" -xz
+    # In a minute a slow machine does not get through more; their names are hashes, so these are any.
+    if [ "$seconds" -le 60 ] && [ -z "${KEEP:-}" ]; then
+        (cd "$scratch/$1.corpus" && find . -type f | sort | tail -n +2001 | xargs -r rm --)
+    fi
     "$binary" "$scratch/$1.found" "$scratch/$1.corpus" -max_total_time="$seconds" -max_len=1024 -timeout=30 \
         -artifact_prefix="fuzz/artifacts/$1/" -print_final_stats=1 >"$log" 2>&1 || status=$?
     if [ "$status" -ne 0 ]; then
