@@ -113,7 +113,7 @@ about() {
         fixed.rs) echo '^fixed$' ;;
         reclaim.rs) echo '^reclaim$' ;;
         route.rs | mailbox/channel.rs) echo '^(credit|head|waiters)$' ;;
-        mailbox/waiters.rs) echo '^waiters$' ;;
+        mailbox/waiters.rs | mailbox/line.rs) echo '^waiters$' ;;
         mailbox/wake.rs) echo '^(wake|head)$' ;;
         *) echo '^head$' ;;
     esac

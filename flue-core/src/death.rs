@@ -204,15 +204,16 @@ impl Office {
             if twin::is(Twin::ClosedPassedOver) && !route.life.is(generation) {
                 return;
             }
-            let Some(channel) = self.channels.peek(pin, route.channel.load(Acquire)) else {
-                return;
-            };
+            let at = route.channel.load(Acquire);
+            let Some(channel) = self.channels.peek(pin, at) else { return };
             // Who closes the route ends the channel's life when all is done.
             let Some(life) = channel.life.living() else { return };
             // Still the same: then the channel was this route's when it was read. One that is
-            // closed may be vacant, and be made anew: then its credit is the next one's first.
+            // closed gives its channel up before another mailbox has it; and it may be made
+            // anew: then its credit is the next one's before it has a channel again.
             let is_same = channel.group.load() == group
                 && channel.life.is(life)
+                && route.channel.load(Acquire) == at
                 && route.credit.is_of(generation)
                 && route.life.latest() == generation;
             if is_same {

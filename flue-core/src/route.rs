@@ -256,9 +256,9 @@ impl Share {
         self.step(generation, raised).map(drop)
     }
 
-    /// Whether `by` more would be within `limit` now.
-    pub(crate) fn has_room(&self, by: u32, limit: u32) -> bool {
-        HELD.get(self.0.load(Relaxed)) + by as usize <= limit as usize
+    /// What is left of `limit` now.
+    pub(crate) fn left(&self, limit: u32) -> u32 {
+        limit.saturating_sub(HELD.get(self.0.load(Relaxed)) as u32)
     }
 
     /// Lowers the count by `by`.

@@ -99,6 +99,8 @@ twins! {
     SilencedByAnother,
     RoomLeft,
     IdleWakesOne,
+    SleeperUnasked,
+    IdleLooksFirst,
 }
 
 #[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]

@@ -700,6 +700,10 @@ impl Waiting {
     }
 }
 
+fn calls(line: &[Waiting]) -> Vec<usize> {
+    line.iter().map(|waiting| waiting.count.calls()).collect()
+}
+
 /// Rule S6: who waits first is woken first, one for each room.
 #[test]
 fn waiting_senders_are_woken_in_turn() {
@@ -714,9 +718,8 @@ fn waiting_senders_are_woken_in_turn() {
     }
     for at in 0..6usize {
         assert_eq!(data(&mut receiver.mailbox), [b'0' + at as u8]);
-        let calls: Vec<usize> = line.iter().map(|w| w.count.calls()).collect();
         assert_eq!(
-            calls,
+            calls(&line),
             (0..6).map(|n| usize::from(n <= at)).collect::<Vec<_>>(),
             "the next, and no other"
         );
@@ -845,7 +848,6 @@ fn room_for_several_wakes_several() {
         assert!(waiting.poll(&to).is_pending());
     }
     assert_eq!(data(&mut receiver.mailbox), [0; 600]);
-    let calls = |line: &[Waiting]| line.iter().map(|w| w.count.calls()).collect::<Vec<_>>();
     assert_eq!(calls(&line), [1, 0, 0, 0]);
     for at in 0..3 {
         assert_eq!(line[at].poll(&to), Poll::Ready(Ok(())));
@@ -886,20 +888,53 @@ fn an_idle_receiver_wakes_all() {
 #[test]
 fn an_idle_hoarder_wakes_nobody_in_vain() {
     let office = PostOffice::new();
-    let mut receiver = process_with(&office, limits(2, 0, 1));
-    let to = receiver.mailbox.capability(Permissions::SEND);
-    to.send(b"", &[&to]).unwrap();
-    let taken = owned(&mut receiver.mailbox).take_handles().next().unwrap();
-    let (count, waker) = counting();
-    let (mut wait, mut cx) = (SendWait::new(), Context::from_waker(&waker));
-    assert!(to.poll_send(&mut cx, &mut wait, b"", &[&to]).is_pending());
-    for _ in 0..3 {
-        assert!(receiver.mailbox.poll_ready(&mut Context::from_waker(Waker::noop())).is_pending());
+    for share in 1..3 {
+        let mut receiver = process_with(&office, limits(2, 0, share));
+        let to = receiver.mailbox.capability(Permissions::SEND);
+        to.send(b"", &[&to]).unwrap();
+        let taken = owned(&mut receiver.mailbox).take_handles().next().unwrap();
+        let (count, waker) = counting();
+        let (mut wait, mut cx) = (SendWait::new(), Context::from_waker(&waker));
+        let attached = vec![&to; share as usize]; // All of it.
+        for _ in 0..3 {
+            assert!(to.poll_send(&mut cx, &mut wait, b"", &attached).is_pending());
+            let mut noop = Context::from_waker(Waker::noop());
+            assert!(receiver.mailbox.poll_ready(&mut noop).is_pending());
+        }
+        assert_eq!(count.calls(), 0, "woken in vain");
+        receiver.table.release(taken).unwrap();
+        assert_eq!(count.calls(), 1);
+        assert_eq!(to.poll_send(&mut cx, &mut wait, b"", &attached), Poll::Ready(Ok(())));
     }
-    assert_eq!(count.calls(), 0, "woken in vain");
-    receiver.table.release(taken).unwrap();
-    assert_eq!(count.calls(), 1);
-    assert_eq!(to.poll_send(&mut cx, &mut wait, b"", &[&to]), Poll::Ready(Ok(())));
+}
+
+/// Rule S6: room that another makes while the receiver sleeps is told to all whom it will do
+/// for: who is first may never run again.
+#[test]
+fn room_made_for_a_sleeper_wakes_all() {
+    let office = PostOffice::new();
+    let mut receiver = process_with(&office, limits(2, 0, 2));
+    let to = receiver.mailbox.capability(Permissions::SEND);
+    let other = receiver.mailbox.capability(Permissions::SEND | Permissions::MONITOR);
+    to.send(b"", &[&to, &other]).unwrap();
+    let taken: Vec<_> = owned(&mut receiver.mailbox).take_handles().collect();
+    let (mut line, waits) = (Vec::new(), [1, 2, 1]);
+    for attached in waits {
+        let (count, waker) = counting();
+        let (mut wait, mut cx) = (SendWait::new(), Context::from_waker(&waker));
+        assert!(to.poll_send(&mut cx, &mut wait, b"", &vec![&to; attached]).is_pending());
+        line.push((count, wait));
+    }
+    let mut noop = Context::from_waker(Waker::noop());
+    assert!(receiver.mailbox.poll_ready(&mut noop).is_pending());
+    let calls = |line: &[(Arc<Count>, SendWait)]| -> Vec<usize> {
+        line.iter().map(|(count, _)| count.calls()).collect()
+    };
+    assert_eq!(calls(&line), [0, 0, 0], "no room yet");
+    receiver.table.release(taken[0]).unwrap();
+    assert_eq!(calls(&line), [1, 0, 1], "two slots are too many");
+    receiver.table.release(taken[1]).unwrap();
+    assert_eq!(calls(&line), [1, 1, 1]);
 }
 
 /// Rule S6: no wake is lost between senders that wait and a receiver, on
@@ -982,17 +1017,12 @@ fn a_wait_that_was_woken_for_too_little_passes_it_on() {
     };
     assert!(poll(&first, &mut wait_two, &[to, more]).is_pending());
     assert!(poll(&second, &mut wait_one, &[to]).is_pending());
-    // The receiver sleeps: nothing else will wake anybody.
-    let (_, sleeper) = counting();
-    assert!(receiver.mailbox.poll_ready(&mut Context::from_waker(&sleeper)).is_pending());
-    assert!(poll(&first, &mut wait_two, &[to, more]).is_pending(), "which looked once more");
-    assert!(poll(&second, &mut wait_one, &[to]).is_pending(), "so did this");
-    let before = (two.calls(), one.calls());
+    // The receiver neither looks nor sleeps: nothing else will wake anybody.
     receiver.table.release(taken[0]).unwrap();
-    assert_eq!((two.calls(), one.calls()), (before.0 + 1, before.1), "the first in the line");
+    assert_eq!((two.calls(), one.calls()), (1, 0), "the first in the line");
     assert!(poll(&first, &mut wait_two, &[to, more]).is_pending(), "one place is not two");
     drop(wait_two);
-    assert_eq!(one.calls(), before.1 + 1, "there is room for the next");
+    assert_eq!(one.calls(), 1, "there is room for the next");
     assert_eq!(poll(&second, &mut wait_one, &[to]), Poll::Ready(Ok(())));
 }
 

@@ -23,6 +23,13 @@ fn monitor(watched: &Mailbox, observer: &Mailbox) -> MonitorId {
     watched.capability(Permissions::MONITOR).monitor(observer).unwrap()
 }
 
+/// Puts the observer's task to sleep. Whether it was woken.
+fn asleep(observer: &mut Mailbox) -> Arc<Flag> {
+    let woken = Flag::new();
+    assert!(observer.poll_ready(&mut Context::from_waker(&woken.waker())).is_pending());
+    woken
+}
+
 /// The next down, if there is one.
 fn down(observer: &mut Mailbox) -> Option<(MonitorId, DownReason)> {
     match observer.try_recv() {
@@ -123,8 +130,7 @@ model! {
         let (mut observer, watched, table) = pair(&office);
         let to = observer.export(Permissions::SEND).unwrap();
         let id = monitor(&watched, &observer);
-        let woken = Flag::new();
-        assert!(observer.poll_ready(&mut Context::from_waker(&woken.waker())).is_pending());
+        let woken = asleep(&mut observer);
         let killer = thread::spawn(move || watched.group().kill());
         assert!(observer.demonitor(id), "neither removed nor received before");
         table.send(to, &[7], &[]).unwrap();
@@ -146,8 +152,7 @@ model! {
         let (mut observer, watched, table) = pair(&office);
         let to = observer.export(Permissions::SEND).unwrap();
         monitor(&watched, &observer);
-        let woken = Flag::new();
-        assert!(observer.poll_ready(&mut Context::from_waker(&woken.waker())).is_pending());
+        let woken = asleep(&mut observer);
         let killer = thread::spawn(move || watched.group().kill());
         let _ = down(&mut observer);
         table.send(to, &[7], &[]).unwrap();
@@ -363,8 +368,7 @@ model! {
         let office = office();
         let (mut observer, watched, _table) = pair(&office);
         monitor(&watched, &observer);
-        let woken = Flag::new();
-        assert!(observer.poll_ready(&mut Context::from_waker(&woken.waker())).is_pending());
+        let woken = asleep(&mut observer);
         let group = watched.group().clone();
         let closer = thread::spawn_once(move || drop(watched));
         group.kill();

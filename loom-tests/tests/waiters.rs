@@ -74,6 +74,37 @@ model! {
 }
 
 model! {
+    /// Rule S6: the first in the line never runs again. Room that another makes while the receiver
+    /// falls asleep is told to the second, too: by who makes it, or by the receiver.
+    fn sleep_races_room_that_another_makes() {
+        let office = office();
+        let table = office.create_table().unwrap();
+        let mut limits = room(2);
+        limits.handles = 1;
+        let group = office.create_group().unwrap();
+        let mut mailbox = group.create_mailbox_with(&table, limits).unwrap();
+        let to = mailbox.capability(Permissions::SEND);
+        to.send(&[], &[&to]).unwrap();
+        let Ok(Signal::Message(mut message)) = mailbox.try_recv() else { panic!() };
+        let taken = message.take_handles().next().unwrap();
+        drop(message);
+        let mut line = [Flag::new(), Flag::new()].map(|woken| (woken, SendWait::new()));
+        for (woken, wait) in &mut line {
+            let waker = woken.waker();
+            let mut cx = Context::from_waker(&waker);
+            assert!(to.poll_send(&mut cx, wait, &[], &[&to]).is_pending());
+        }
+        let maker = thread::spawn(move || table.release(taken).unwrap());
+        assert!(mailbox.poll_ready(&mut Context::from_waker(Waker::noop())).is_pending());
+        maker.join().unwrap();
+        assert!(line[0].0.is_set(), "the first was not told");
+        assert!(line[1].0.is_set(), "the second was not told");
+    }
+    twin fails_unasked: SleeperUnasked says "the second was not told";
+    twin fails_looking_first: IdleLooksFirst says "the second was not told";
+}
+
+model! {
     /// Rule S6: one receive makes room for the bytes of two: who was woken for it wakes the
     /// other, who begins to wait.
     fn wait_races_send_that_leaves_room() {

@@ -121,7 +121,7 @@ impl Spec {
         if own + held == 0 {
             self.tables[table].entries.remove(&handle);
             let awaited = |payer: &Mailbox| {
-                self.mailboxes[*payer].line.iter().any(|p| p.attaches && !p.woken)
+                self.mailboxes[*payer].line.iter().any(|p| p.attaches > 0 && !p.woken)
             };
             payer.filter(awaited).into_iter().for_each(|payer| self.wake_one_sender(payer));
         }

@@ -140,8 +140,8 @@ struct Place {
     wait: Wait,
     /// Since it last found no room.
     woken: bool,
-    /// Its message has capabilities attached, so slots of the share are room to it.
-    attaches: bool,
+    /// Capabilities attached to its message: slots of the share are room to it.
+    attaches: usize,
 }
 
 /// Rule K6: a monitor is armed or its down is queued, until it ends.

@@ -75,10 +75,7 @@ impl Spec {
         self.release_forgotten(mailbox);
         let is_ready = self.is_ready(mailbox);
         if !is_ready {
-            // Rule S6: who was woken before may never run again.
-            let attaching =
-                self.share_used(mailbox) < self.mailboxes[mailbox].limits.handles as usize;
-            self.wake_senders(mailbox, attaching);
+            self.wake_senders_of_sleeper(mailbox); // Rule S6
         }
         self.mailboxes[mailbox].asleep |= !is_ready;
         if is_ready { Poll::Ready(()) } else { Poll::Pending }

@@ -37,8 +37,8 @@ impl Spec {
         let sent_to = to.ok().filter(|_| result.is_ok() && !is_left);
         self.leave_lines(wait, waits_at, sent_to);
         let Some(mailbox) = waits_at else { return Poll::Ready(result) };
-        let wants_more = !message.attach.is_empty() || charge > 0;
-        let place = Place { wait, woken: false, attaches: !message.attach.is_empty() };
+        let place = Place { wait, woken: false, attaches: message.attach.len() };
+        let wants_more = place.attaches > 0 || charge > 0;
         let line = &mut self.mailboxes[mailbox].line;
         match line.iter().position(|other| other.wait == wait) {
             Some(at) => {
@@ -135,12 +135,22 @@ impl Spec {
     /// Room came up: the first in line that was not woken yet is (rule S6).
     pub(crate) fn wake_one_sender(&mut self, mailbox: Mailbox) {
         self.wake_one_sender_from(mailbox, 0);
+        if self.mailboxes[mailbox].asleep {
+            self.wake_senders_of_sleeper(mailbox);
+        }
     }
 
-    /// All in the line are woken, in turn, or all but those who want some of the share.
-    pub(crate) fn wake_senders(&mut self, mailbox: Mailbox, attaching: bool) {
+    /// Nobody receives: who was woken before may never run again, so all are for whom there is
+    /// room.
+    pub(crate) fn wake_senders_of_sleeper(&mut self, mailbox: Mailbox) {
+        let most = self.mailboxes[mailbox].limits.handles as usize;
+        self.wake_senders(mailbox, most - self.share_used(mailbox));
+    }
+
+    /// All in the line are woken, in turn, who want no more of the share than that.
+    pub(crate) fn wake_senders(&mut self, mailbox: Mailbox, share: usize) {
         for place in &mut self.mailboxes[mailbox].line {
-            if !place.woken && (attaching || !place.attaches) {
+            if !place.woken && place.attaches <= share {
                 place.woken = true;
                 self.wakes.push(Wake::Sender(place.wait));
             }

@@ -12,7 +12,7 @@ use crate::monitor::DownReason;
 use crate::office::Office;
 use crate::reclaim::Pin;
 use crate::roster::Roster;
-use crate::route::{Credit, MOST_CREDIT, MOST_SHARE};
+use crate::route::{Credit, MOST_CREDIT, MOST_SHARE, Route, has_room_ahead};
 use crate::sync::atomic::{
     AtomicU32, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
@@ -130,6 +130,12 @@ impl Channel {
             }
         }
         false
+    }
+
+    /// Whether there is room for a message in the mailbox of `route`: a look.
+    pub(crate) fn has_room(&self, route: &Route) -> bool {
+        let used = route.credit.count(); // First: what was received by then is not more.
+        has_room_ahead(used, self.received.count(), self.messages_limit.load(Relaxed))
     }
 
     /// The mailbox's limits, as they were given.

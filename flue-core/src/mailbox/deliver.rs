@@ -29,7 +29,7 @@ use crate::office::Office;
 use crate::panics::Panics;
 use crate::payload::{INLINE_BYTES, Owned};
 use crate::reclaim::Pin;
-use crate::route::{MOST_CREDIT, NoCredit, Route, ahead, is_below};
+use crate::route::{NoCredit, Route, is_below};
 use crate::sync::atomic::{
     Ordering::{Acquire, Relaxed, SeqCst},
     fence,
@@ -229,8 +229,7 @@ impl Office {
         let Some((_, channel)) = self.channel_of(&pin, address) else {
             return SendError::Closed.into();
         };
-        let waiting = ahead(route.credit.count(), channel.received.count());
-        let has_room = waiting < channel.limits().messages || waiting > MOST_CREDIT;
+        let has_room = channel.has_room(route);
         match self.full_or_closed(address, group) {
             SendError::Full if has_room => refused.into(),
             error => error.into(),

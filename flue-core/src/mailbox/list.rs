@@ -18,39 +18,27 @@ use crate::twin::{self, Twin};
 use core::ptr::NonNull;
 
 impl Mailbox {
-    /// Takes what was pushed since the last batch. `false`: nothing was.
+    /// Takes what was pushed since the last batch. `false`: nothing was. `is_polled`: the
+    /// owner's task asks, and has registered itself.
     #[inline]
-    pub(super) fn fetch(&mut self) -> bool {
-        self.fetch_for::<false>()
-    }
-
-    /// The same; `POLLED`: for the owner's task, which has registered itself and looks now.
-    #[inline]
-    pub(super) fn fetch_for<const POLLED: bool>(&mut self) -> bool {
+    pub(super) fn fetch(&mut self, is_polled: bool) -> bool {
         let seen = self.route().head.look();
         if seen.newest() == self.marker {
             return false;
         }
-        if self.asleep && !POLLED {
-            self.tell();
-        }
-        let seen = if self.asleep { self.rouse() } else { seen.newest() };
+        let seen = if self.asleep { self.rouse(is_polled) } else { seen.newest() };
         self.take_batch(seen);
         true
     }
 
-    /// The head is about to be roused: what comes from then on wakes nobody. So if the owner's
-    /// task waits, and who pushed what is here has not called it yet, and may have stopped, we
-    /// do (rule R4).
+    /// Wakes the head up: what comes from then on wakes nobody. So if the owner's task waits, and
+    /// who pushed what is here has not called it yet, and may have stopped, we do (rule R4).
     #[cold]
-    fn tell(&self) {
-        if !self.route().wake.is_notified() && !twin::is(Twin::RousedUntold) {
+    fn rouse(&mut self, is_polled: bool) -> Element {
+        let is_told = is_polled || self.route().wake.is_notified();
+        if !is_told && !twin::is(Twin::RousedUntold) {
             Panics::after(|panics| self.post_office().wake_receiver(self.address(), panics));
         }
-    }
-
-    #[cold]
-    fn rouse(&mut self) -> Element {
         self.asleep = false;
         self.route().head.rouse().newest()
     }
@@ -106,7 +94,7 @@ impl Mailbox {
 
     /// Takes removed downs out of the queue. Returns how many elements are left.
     fn take_removed(&mut self) -> u32 {
-        let _ = self.fetch();
+        let _ = self.fetch(false);
         let (mut before, mut left) = (Element::NONE, 0u32);
         let mut element = self.pending;
         while !element.is_none() {

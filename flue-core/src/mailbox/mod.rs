@@ -9,6 +9,7 @@ pub(crate) mod block;
 pub(crate) mod channel;
 pub(crate) mod deliver;
 pub(crate) mod head;
+mod line;
 mod list;
 pub(crate) mod magazine;
 pub(crate) mod node;
@@ -419,9 +420,8 @@ impl Mailbox {
 
     /// Lets no killer find the route any more: all that it owes is done.
     fn delist(&self) {
-        if self.post_office().is_fixed() {
-            self.route().channel.store(NO_CHANNEL, Release); // Partner: `Office::each_route`.
-        } else {
+        self.route().channel.store(NO_CHANNEL, Release); // Partner: `Office::each_route`.
+        if !self.post_office().is_fixed() {
             self.group.slot().route_roster.remove(self.position);
         }
     }

@@ -108,7 +108,7 @@ impl<'p> Parcel<'p> {
         // Looked at before anything is taken: giving back wakes who waits for
         // it, and a sender that waits would wake itself for ever.
         if (bytes > 0 && !fits(channel.bytes.count()))
-            || (handles > 0 && !route.share.has_room(handles, limits.handles))
+            || (handles > 0 && handles > route.share.left(limits.handles))
         {
             return Err(self.office.full_or_closed(address, self.target.group));
         }

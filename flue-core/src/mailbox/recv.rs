@@ -69,7 +69,7 @@ impl Mailbox {
             return Err(TryRecvError::Empty);
         }
         let Some((node, envelope)) = self.only_one(seen) else {
-            self.fetch();
+            self.fetch(false);
             return self.next_pending();
         };
         self.count(seen, envelope.weight);
@@ -114,7 +114,7 @@ impl Mailbox {
                     }
                 }
                 // What was there were removed downs; more may have come since.
-                None if self.fetch() => {}
+                None if self.fetch(false) => {}
                 None => {
                     self.pass_over();
                     return Err(TryRecvError::Empty);
@@ -156,7 +156,7 @@ impl Mailbox {
     fn pass_over(&mut self) {
         self.share_spare();
         if self.channel().received.has_waiting() {
-            self.post_office().wake_one_sender(self.address);
+            self.post_office().wake_sender_of_empty(self.address);
         }
     }
 
@@ -261,9 +261,8 @@ impl Mailbox {
     ///
     /// # Cost
     /// [`is_ready`](Self::is_ready); if it is not, the registration of the waker, which is
-    /// cloned unless it is the same as before, and a few steps; and for each sender that waits,
-    /// though there is room, a wake and a look at all who wait. No memory but what that clone
-    /// takes.
+    /// cloned unless it is the same as before, and a few steps; if senders wait, two looks at each
+    /// of them, and a wake for each for whom there is room. No memory but what that clone takes.
     ///
     /// # Cancel safety
     /// Nothing is taken, so nothing can be lost.
@@ -273,15 +272,28 @@ impl Mailbox {
             return Poll::Ready(());
         }
         self.share_spare();
-        if self.channel().received.has_waiting() {
-            self.post_office().wake_senders_of_idle(self.address);
-        }
         self.route().wake.register(cx.waker());
-        fence(SeqCst); // Partner: who ends the group, before it wakes its receivers.
-        if !self.doze() || self.group.is_dead() {
+        if twin::is(Twin::IdleLooksFirst) {
+            self.wake_senders_asleep();
+        }
+        let is_asleep = self.doze();
+        // Partners: who ends the group, before it wakes its receivers; and who makes room, before
+        // it asks whether we sleep.
+        fence(SeqCst);
+        if !is_asleep || self.group.is_dead() {
             return Poll::Ready(());
         }
+        if !twin::is(Twin::IdleLooksFirst) {
+            self.wake_senders_asleep();
+        }
         Poll::Pending
+    }
+
+    /// Nobody receives until more comes: who waits for room that there is must know.
+    fn wake_senders_asleep(&self) {
+        if self.channel().received.has_waiting() {
+            self.post_office().wake_senders_of_sleeper(self.address);
+        }
     }
 
     /// Puts the head to sleep. `false`: something waits.
@@ -310,7 +322,7 @@ impl Mailbox {
                 self.asleep = true;
                 return true;
             }
-            self.fetch_for::<true>(); // Something came since the look.
+            self.fetch(true); // Something came since the look.
         }
     }
 

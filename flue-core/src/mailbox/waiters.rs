@@ -16,30 +16,16 @@
 //! closes the mailbox takes those that wait out of it, so one that is never polled again
 //! keeps nothing but its record.
 //!
-//! A sender that goes away without having used a wake passes it on; one that was woken for
-//! too little and waits again does so at once, and one that sent bytes and left room for more.
-//! A receiver that goes to sleep wakes all.
-//!
-//! # Ordering
-//! 1. A sender waits, says so in the word that counts receives (and, if it needs
-//!    some, in the share), then tries once more. Whoever makes room steps the
-//!    same word: either it sees that one waits, or the sender sees the room.
-//!
-//! # Progress
-//! Lock-free; waking looks at every waiting sender of the mailbox, of which
-//! there is a limit. A sender that never runs again delays the others by no
-//! more than the wake it got.
+//! Who is woken, and when, is in [`line`](super::line), with the orderings.
 
 use super::channel::Channel;
 use super::deliver::Undelivered;
 use super::wake::{Left, WakeSlot};
 use crate::arena::{Exhausted, Slot};
 use crate::error::SendError;
-use crate::life::{Address, AddressCell, Ended, Generation, Life};
+use crate::life::{Address, AddressCell, Generation, Life};
 use crate::office::{Office, PostOffice};
 use crate::panics::Panics;
-use crate::reclaim::Pin;
-use crate::route::has_room_ahead;
 use crate::sync::atomic::{
     AtomicU32,
     Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
@@ -50,24 +36,24 @@ use crate::twin::{self, Twin};
 use core::fmt;
 use core::task::{Context, Poll};
 
-const VACANT: u32 = 0;
-const WAITING: u32 = 1;
-const NOTIFIED: u32 = 2;
+pub(super) const VACANT: u32 = 0;
+pub(super) const WAITING: u32 = 1;
+pub(super) const NOTIFIED: u32 = 2;
 
 /// One waiting sender.
 pub(crate) struct Waiter {
     /// Whether it is in a line.
-    life: Life,
-    state: AtomicU32,
-    route: AddressCell,
-    ticket: AtomicU32,
+    pub(super) life: Life,
+    pub(super) state: AtomicU32,
+    pub(super) route: AddressCell,
+    pub(super) ticket: AtomicU32,
     /// How much of the mailbox's share it wants.
-    handles: AtomicU32,
+    pub(super) handles: AtomicU32,
     /// The channel of the mailbox that it waits for ...
-    channel: AtomicU32,
+    pub(super) channel: AtomicU32,
     /// ... and where in that one's roster it is; none are in fixed storage.
-    position: AtomicU32,
-    wake: WakeSlot,
+    pub(super) position: AtomicU32,
+    pub(super) wake: WakeSlot,
 }
 
 impl Waiter {
@@ -164,7 +150,7 @@ impl SendWait {
                     // Room for bytes may do for several: what is left is the next one's.
                     let is_used = result.is_ok() && has_wake;
                     let asks = is_used && needs.bytes > 0 && !twin::is(Twin::RoomLeft);
-                    self.leave(is_used && !(asks && office.has_room(route)));
+                    self.leave(is_used && !(asks && office.has_room_for_bytes(route)));
                     return Poll::Ready(result.map_err(|refused| refused.error));
                 }
             }
@@ -224,7 +210,7 @@ impl SendWait {
         // Ours: others step only what is Waiting.
         line.was_woken |= waiter.state.swap(WAITING, AcqRel) == NOTIFIED;
         if !twin::is(Twin::WaitUnsaid) {
-            channel.received.await_room(); // Ordering 1.
+            channel.received.await_room(); // `line`, ordering 1.
         }
         if needs.handles > 0
             && let Some(slot) = office.route(route)
@@ -315,258 +301,5 @@ impl Drop for SendWait {
 impl fmt::Debug for SendWait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SendWait").field("in_line", &self.0.is_some()).finish_non_exhaustive()
-    }
-}
-
-/// Who of a line is asked for.
-#[derive(Clone, Copy)]
-struct Among {
-    /// Those whose tickets come after this one.
-    behind: Option<u32>,
-    /// Those, too, who want some of the share.
-    attaching: bool,
-}
-
-impl Among {
-    const ALL: Self = Self { behind: None, attaching: true };
-}
-
-/// Whether a ticket comes after another.
-fn is_behind(ticket: u32, other: u32) -> bool {
-    ticket.wrapping_sub(other).cast_signed() > 0
-}
-
-impl Office {
-    /// Visits the senders that may wait for the route whose channel is `channel`.
-    fn visit_waiters<'p>(
-        &'p self,
-        pin: &'p Pin,
-        channel: &'p Channel,
-        mut visit: impl FnMut(u32, &'p Waiter),
-    ) {
-        if self.is_fixed() {
-            return self.waiters.visit(pin, visit);
-        }
-        channel.waiters.visit(pin, |record| {
-            if let Some(waiter) = self.waiters.peek(pin, record) {
-                visit(record, waiter);
-            }
-        });
-    }
-
-    /// The first in the line that is Waiting, with its ticket. One that is Notified and was
-    /// not called, for who notified it may have stopped, is called.
-    fn first_waiting<'p>(
-        &'p self,
-        pin: &'p Pin,
-        route: Address,
-        channel: &'p Channel,
-        among: Among,
-        panics: &mut Panics,
-    ) -> Option<(u32, u32, &'p Waiter)> {
-        let mut first: Option<(u32, u32, &Waiter)> = None;
-        self.visit_waiters(pin, channel, |record, waiter| {
-            let state = waiter.state.load(Acquire);
-            if waiter.route.load() != route {
-                return;
-            }
-            if state == NOTIFIED && !waiter.wake.is_notified() && !twin::is(Twin::CallLeftToOne) {
-                self.call(record, waiter, panics);
-            }
-            if state == WAITING {
-                let ticket = waiter.ticket.load(Relaxed); // Released with the state.
-                let is_passed = among.behind.is_some_and(|last| !is_behind(ticket, last));
-                if is_passed || (waiter.handles.load(Relaxed) > 0 && !among.attaching) {
-                    return;
-                }
-                // Compared with each other, for some may have come since the walk began.
-                if first.is_none_or(|(oldest, ..)| is_behind(oldest, ticket)) {
-                    first = Some((ticket, record, waiter));
-                }
-            }
-        });
-        first
-    }
-
-    /// Wakes the first waiting sender of a route in whose mailbox there is room. For
-    /// anybody but the mailbox's owner.
-    pub(crate) fn wake_sender(&self, route: Address, panics: &mut Panics) {
-        if twin::is(Twin::SilencedByAnother) {
-            return self.wake_sender_as_owner(route, panics);
-        }
-        self.wake_sender_behind(route, None, panics);
-    }
-
-    /// The same for those whose tickets come after one.
-    fn wake_sender_behind(&self, route: Address, behind: Option<u32>, panics: &mut Panics) {
-        let pin = self.pin();
-        let Some((_, channel)) = self.channel_of(&pin, route) else { return };
-        // A step: who says after it that it waits sees the room, who said so before is seen.
-        if channel.received.is_awaited() {
-            let among = Among { behind, ..Among::ALL };
-            let _ = self.wake_first(&pin, route, channel, among, panics);
-        }
-    }
-
-    /// The same for the owner, who alone says that nobody waits: another's channel may be
-    /// the next mailbox's by now.
-    fn wake_sender_as_owner(&self, route: Address, panics: &mut Panics) {
-        let pin = self.pin();
-        let Some((_, channel)) = self.channel_of(&pin, route) else { return };
-        while self.wake_first(&pin, route, channel, Among::ALL, panics).is_none() {
-            // None: say so, and look once more for one that came meanwhile.
-            channel.received.await_nothing();
-            let slot = self.route(route);
-            if let Some(slot) = slot {
-                slot.share.await_it(route.generation, false);
-            }
-            if self.first_waiting(&pin, route, channel, Among::ALL, panics).is_none() {
-                break;
-            }
-            channel.received.await_room();
-            if let Some(slot) = slot {
-                slot.share.await_it(route.generation, true);
-            }
-        }
-    }
-
-    /// The receiver has no work, and goes to sleep: wakes all for whom there is room, each once,
-    /// for who was woken for it may never run again (rule S6).
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn wake_senders_of_idle(&self, route: Address) {
-        Panics::after(|panics| {
-            let pin = self.pin();
-            let (Some((_, channel)), Some(slot)) =
-                (self.channel_of(&pin, route), self.route(route))
-            else {
-                return;
-            };
-            let (limits, used) = (channel.limits(), slot.credit.count());
-            if !has_room_ahead(used, channel.received.count(), limits.messages) {
-                return; // Who stands still with it, or gives it back, wakes who is first.
-            }
-            let attaching = slot.share.has_room(1, limits.handles);
-            let mut among = Among { behind: None, attaching };
-            let next = channel.tickets.load(Relaxed);
-            while let Some(ticket) = self.wake_first(&pin, route, channel, among, panics) {
-                among.behind = Some(ticket);
-                // Others may come, again and again.
-                if is_behind(ticket, next.wrapping_sub(1)) || twin::is(Twin::IdleWakesOne) {
-                    break;
-                }
-            }
-            if among.behind.is_none() && attaching {
-                self.wake_sender_as_owner(route, panics); // None waits: says so.
-            }
-        });
-    }
-
-    /// Whether a message of some bytes may fit into a route's mailbox: a look.
-    fn has_room(&self, route: Address) -> bool {
-        let pin = self.pin();
-        let (Some((_, channel)), Some(slot)) = (self.channel_of(&pin, route), self.route(route))
-        else {
-            return false;
-        };
-        let limits = channel.limits();
-        let used = slot.credit.count(); // First: what was received by then is not more.
-        has_room_ahead(used, channel.received.count(), limits.messages)
-            && channel.bytes.count() < limits.bytes
-    }
-
-    /// Wakes the first of these in the line, if there is one. Returns its ticket.
-    fn wake_first(
-        &self,
-        pin: &Pin,
-        route: Address,
-        channel: &Channel,
-        among: Among,
-        panics: &mut Panics,
-    ) -> Option<u32> {
-        while let Some((ticket, record, waiter)) =
-            self.first_waiting(pin, route, channel, among, panics)
-        {
-            let step = waiter.state.compare_exchange(WAITING, NOTIFIED, AcqRel, Relaxed);
-            if step.is_err() {
-                continue; // It left, or another woke it: look again.
-            }
-            // It may have left, and its record be in another's line by now: look again, too.
-            let is_same = waiter.route.load() == route && waiter.ticket.load(Relaxed) == ticket;
-            self.call(record, waiter, panics);
-            if is_same || twin::is(Twin::WakeForAnother) {
-                return Some(ticket);
-            }
-        }
-        None
-    }
-
-    /// The same, at the end of the owner's operation.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn wake_one_sender(&self, route: Address) {
-        Panics::after(|panics| self.wake_sender_as_owner(route, panics));
-    }
-
-    /// Room was made without a receive: wakes a sender if one waits.
-    pub(crate) fn room_made(&self, route: Address) {
-        Panics::after(|panics| self.wake_sender(route, panics));
-    }
-
-    /// Takes a sender out of its line, unless it is out already: that is one step, of its
-    /// own or of who closes the mailbox.
-    fn take_out(&self, waiter: &Waiter, generation: Generation) {
-        let (at, position) = (waiter.channel.load(Relaxed), waiter.position.load(Relaxed));
-        if waiter.life.end(generation) == Ended::Before {
-            return;
-        }
-        // SAFETY: being in the line is a reference to the channel, which is ours now.
-        let channel = unsafe { self.channels.slot(at) };
-        if !self.is_fixed() {
-            channel.waiters.remove(position);
-        }
-        channel.waiting.fetch_sub(1, Release);
-        self.release_channel(at);
-    }
-
-    /// Takes all that wait for a route that is over out of the line. They are woken, too.
-    pub(crate) fn take_senders_out(&self, pin: &Pin, route: Address, channel: &Channel) {
-        self.visit_waiters(pin, channel, |_, waiter| {
-            if let Some(generation) = waiter.life.living()
-                && waiter.route.load() == route
-            {
-                self.take_out(waiter, generation);
-            }
-        });
-    }
-
-    /// Wakes every waiting sender of a route that is over.
-    pub(crate) fn wake_senders(
-        &self,
-        pin: &Pin,
-        route: Address,
-        channel: &Channel,
-        panics: &mut Panics,
-    ) {
-        self.visit_waiters(pin, channel, |record, waiter| {
-            if waiter.route.load() == route && waiter.state.load(Acquire) != VACANT {
-                // Notified or not: it must look. It may be somebody else by now,
-                // who then looks for nothing.
-                let _ = waiter.state.compare_exchange(WAITING, NOTIFIED, AcqRel, Relaxed);
-                self.call(record, waiter, panics);
-            }
-        });
-    }
-
-    fn call(&self, record: u32, waiter: &Waiter, panics: &mut Panics) {
-        if waiter.wake.wake(panics) == Left::Vacant {
-            self.give_waiter_back(record, waiter);
-        }
-    }
-
-    fn give_waiter_back(&self, record: u32, waiter: &Waiter) {
-        if !waiter.life.is_spent() {
-            self.waiters.give_back(record);
-        }
     }
 }

@@ -254,15 +254,15 @@ impl Mailbox {
         }
         let is_late =
             !office.is_open(observed.route, observed.group) && !twin::is(Twin::MonitorUnchecked);
-        let fires = || is_late && monitor.fire(observed.route, DownReason::Gone, Firer::Closer);
-        let is_first = was_over || fires();
+        let by = Firer::Closer;
+        let fires = was_over || (is_late && monitor.fire(observed.route, DownReason::Gone, by));
         // Fired by who closes the route, and may have stopped before the push: a killer that
         // has passed this monitor left it to us (rule K3).
-        let again =
-            || !twin::is(Twin::LateFiredOnce) && monitor.fire_again(observed.route, Firer::Closer);
-        if is_first || (is_late && again()) {
-            office.queue_down(Queued { record: index, again: !is_first }, monitor);
-            if is_first {
+        let leaves_it = !fires && is_late && !twin::is(Twin::LateFiredOnce);
+        let again = leaves_it && monitor.fire_again(observed.route, by);
+        if fires || again {
+            office.queue_down(Queued { record: index, again }, monitor);
+            if fires {
                 office.let_go_of_monitor(index, monitor, HELD);
             }
             // The owner may have a task that waits to receive.
