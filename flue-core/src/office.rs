@@ -24,7 +24,7 @@ use crate::reclaim::{Participants, Pin};
 use crate::refs::Refs;
 use crate::route::{Route, ahead};
 use crate::sync::atomic::{
-    AtomicU32,
+    AtomicU32, AtomicUsize,
     Ordering::{Acquire, Relaxed},
 };
 use crate::sync::const_fn;
@@ -56,6 +56,8 @@ pub struct Office {
     pub(crate) monitors: Arena<Monitor>,
     pub(crate) links: Arena<Link>,
     pub(crate) waiters: Arena<Waiter>,
+    /// The next one's, of whatever line: each line's would be a word of every mailbox.
+    pub(crate) tickets: AtomicUsize,
     pub(crate) monitor_index: Index,
     pub(crate) link_index: Index,
 }
@@ -93,6 +95,7 @@ impl Office {
                 monitors: Arena::new(Monitor::NAMES / part),
                 links: Arena::new(least(MANY, Link::NAMES / part)),
                 waiters: Arena::new(MANY),
+                tickets: AtomicUsize::new(0),
                 monitor_index: Index::new(),
                 link_index: Index::new(),
             }

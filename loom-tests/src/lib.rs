@@ -21,21 +21,20 @@ const CHILD: &str = "FLUE_TWIN";
 /// Seconds after which a model is given up unfinished.
 const MOST_SECONDS: u64 = 40;
 
-/// How many times as long a twin may take: it ends as soon as it is rejected, and a
-/// busy machine must not pass for a model that does not notice.
-const TWIN_PATIENCE: u64 = 5;
+/// Seconds that a twin may take: it ends as soon as it is rejected, and a busy machine must not
+/// pass for a model that does not notice.
+const TWIN_SECONDS: u64 = 200;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
 /// Explores `body` and returns how many executions there were.
-fn explore(name: &str, patience: u64, body: impl Fn() + Send + Sync + 'static) -> usize {
+fn explore(name: &str, seconds: u64, body: impl Fn() + Send + Sync + 'static) -> usize {
     let executions = Arc::new(AtomicUsize::new(0));
     let mut model = loom::model::Builder::new();
     let bound = *model.preemption_bound.get_or_insert(2);
-    let seconds = number("FLUE_LOOM_SECONDS").unwrap_or(MOST_SECONDS);
-    let most = Duration::from_secs(seconds * patience);
+    let most = Duration::from_secs(seconds);
     model.max_threads = THREADS;
     model.max_branches = 20_000;
     model.max_duration = Some(most);
@@ -57,7 +56,7 @@ fn explore(name: &str, patience: u64, body: impl Fn() + Send + Sync + 'static) -
 
 /// Explores a model. Panics if one of its executions fails, or there was but one.
 pub fn holds(name: &str, body: fn()) {
-    let executions = explore(name, 1, body);
+    let executions = explore(name, number("FLUE_LOOM_SECONDS").unwrap_or(MOST_SECONDS), body);
     assert!(executions > 1, "nothing raced in {name}");
 }
 
@@ -66,7 +65,7 @@ pub fn holds(name: &str, body: fn()) {
 pub fn fails(name: &str, twin: Twin, says: &str, body: fn()) {
     if std::env::var_os(CHILD).is_some() {
         flue_core::internals::set(twin);
-        explore(name, TWIN_PATIENCE, body);
+        explore(name, TWIN_SECONDS, body);
         return;
     }
     let (_, path) = name.split_once("::").expect("a path below the crate");
@@ -91,6 +90,14 @@ pub fn fails(name: &str, twin: Twin, says: &str, body: fn()) {
 pub mod thread {
     pub use loom::thread::{park, spawn as spawn_once, yield_now};
     use std::thread::Result;
+
+    /// In a twin's process the others begin: one of them stops on its way when its race is lost,
+    /// and what they do last is varied first.
+    pub fn others_first() {
+        if std::env::var_os(super::CHILD).is_some() {
+            yield_now();
+        }
+    }
 
     /// A thread that keeps what its body captured.
     #[derive(Debug)]

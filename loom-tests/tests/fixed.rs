@@ -43,6 +43,7 @@ model! {
         let watches = watched.each_ref().map(|w| w.capability(Permissions::MONITOR));
         let ids = watches.each_ref().map(|w| w.monitor(&observer).unwrap());
         let closer = thread::spawn_once(move || drop(watched));
+        thread::others_first();
         for id in ids {
             assert!(observer.demonitor(id), "removed");
         }

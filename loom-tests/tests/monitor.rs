@@ -203,6 +203,7 @@ model! {
             let group = watched.group().clone();
             move || group.kill()
         });
+        thread::others_first();
         watched.close();
         thread::park();
         killer.join().unwrap();
@@ -222,6 +223,7 @@ model! {
             let group = watched.group().clone();
             move || group.kill()
         });
+        thread::others_first();
         watched.close();
         block_on(|cx| observer.poll_ready(cx));
         assert_eq!(down(&mut observer).map(|(seen, _)| seen), Some(id));
@@ -346,6 +348,7 @@ model! {
         let id = monitor(&watched, &observer);
         let group = watched.group().clone();
         let closer = thread::spawn_once(move || drop(watched));
+        thread::others_first();
         group.kill();
         let (seen, _) = down(&mut observer).expect("queued late");
         closer.join().unwrap();

@@ -37,9 +37,8 @@ pub(crate) struct Channel {
     waiters_limit: AtomicU32,
     /// Index of the table that gets the attached capabilities.
     pub(crate) table: AtomicU32,
-    /// Senders waiting, and the number of the next.
+    /// Senders waiting.
     pub(crate) waiting: AtomicU32,
-    pub(crate) tickets: AtomicU32,
     /// Monitors that watch the route.
     pub(crate) observers: Roster,
     /// Senders that wait for room.
@@ -63,7 +62,6 @@ impl Channel {
                 waiters_limit: AtomicU32::new(0),
                 table: AtomicU32::new(0),
                 waiting: AtomicU32::new(0),
-                tickets: AtomicU32::new(0),
                 observers: Roster::new(),
                 waiters: Roster::new(),
                 over: AtomicU32::new(0),

@@ -3,8 +3,8 @@
 //! - Room for a message wakes the first in the line that was not woken yet.
 //! - A sender that goes away without having used a wake passes it on; one that was woken for
 //!   too little and waits again does so at once, and one that sent bytes and left room for more.
-//! - A receiver that finds nothing wakes the first for whose message, and capabilities, there is
-//!   room; when it goes to sleep it wakes all of them, and so does who makes room while it sleeps.
+//! - A receiver that finds nothing wakes the first for whom there is room; when it goes to sleep
+//!   it wakes all of them, and so does who makes room while it sleeps.
 //!
 //! # Ordering
 //! 1. A sender waits, says so in the word that counts receives (and, if it needs
@@ -19,7 +19,7 @@
 //! more than the wake it got.
 
 use super::channel::Channel;
-use super::waiters::{NOTIFIED, VACANT, WAITING, Waiter};
+use super::waiters::{NOTIFIED, Needs, VACANT, WAITING, Waiter};
 use super::wake::Left;
 use crate::life::{Address, Ended, Generation};
 use crate::office::Office;
@@ -36,31 +36,35 @@ use crate::twin::{self, Twin};
 #[derive(Clone, Copy)]
 struct Among {
     /// Those whose tickets come after this one.
-    behind: Option<u32>,
-    /// Those who want no more of the share.
-    share: u32,
+    behind: Option<usize>,
+    /// Those who want no more than that.
+    room: Needs,
 }
 
 impl Among {
-    const ALL: Self = Self { behind: None, share: u32::MAX };
+    const ALL: Self = Self { behind: None, room: Needs { bytes: u32::MAX, handles: u32::MAX } };
 
-    /// Those for whose message, and capabilities, there is room; of bytes a message may want too
-    /// many, and then waits again. `None`: for nobody's.
+    /// Those for whom there is room. `None`: for nobody.
     fn those_with_room(slot: &Route, channel: &Channel) -> Option<Self> {
-        let share = slot.share.left(channel.limits().handles);
-        channel.has_room(slot).then_some(Self { behind: None, share })
+        channel.has_room(slot).then(|| {
+            let limits = channel.limits();
+            let bytes = limits.bytes.saturating_sub(channel.bytes.count());
+            Self { behind: None, room: Needs { bytes, handles: slot.share.left(limits.handles) } }
+        })
     }
 
     /// Whether one that waits is among them.
     fn has(self, waiter: &Waiter) -> bool {
-        // Both were released with the state.
+        // All this was released with the state.
         let is_passed = |last| !is_behind(waiter.ticket.load(Relaxed), last);
-        !self.behind.is_some_and(is_passed) && waiter.handles.load(Relaxed) <= self.share
+        !self.behind.is_some_and(is_passed)
+            && waiter.bytes.load(Relaxed) <= self.room.bytes
+            && waiter.handles.load(Relaxed) <= self.room.handles
     }
 }
 
 /// Whether a ticket comes after another.
-fn is_behind(ticket: u32, other: u32) -> bool {
+fn is_behind(ticket: usize, other: usize) -> bool {
     ticket.wrapping_sub(other).cast_signed() > 0
 }
 
@@ -91,8 +95,8 @@ impl Office {
         channel: &'p Channel,
         among: Among,
         panics: &mut Panics,
-    ) -> Option<(u32, u32, &'p Waiter)> {
-        let mut first: Option<(u32, u32, &Waiter)> = None;
+    ) -> Option<(usize, u32, &'p Waiter)> {
+        let mut first: Option<(usize, u32, &Waiter)> = None;
         self.visit_waiters(pin, channel, |record, waiter| {
             let state = waiter.state.load(Acquire);
             if waiter.route.load() != route {
@@ -132,7 +136,7 @@ impl Office {
     pub(super) fn wake_sender_behind(
         &self,
         route: Address,
-        behind: Option<u32>,
+        behind: Option<usize>,
         panics: &mut Panics,
     ) {
         let pin = self.pin();
@@ -221,7 +225,7 @@ impl Office {
         else {
             return false;
         };
-        channel.has_room(slot) && channel.bytes.count() < channel.limits().bytes
+        Among::those_with_room(slot, channel).is_some_and(|among| among.room.bytes > 0)
     }
 
     /// Wakes the first of these in the line, if there is one. Returns its ticket.
@@ -232,7 +236,7 @@ impl Office {
         channel: &Channel,
         among: Among,
         panics: &mut Panics,
-    ) -> Option<u32> {
+    ) -> Option<usize> {
         while let Some((ticket, record, waiter)) =
             self.first_waiting(pin, route, channel, among, panics)
         {
@@ -316,6 +320,70 @@ impl Office {
     pub(super) fn give_waiter_back(&self, record: u32, waiter: &Waiter) {
         if !waiter.life.is_spent() {
             self.waiters.give_back(record);
+        }
+    }
+}
+
+#[cfg(all(test, not(loom), feature = "std"))]
+mod tests {
+    use super::*;
+    use crate::{MailboxLimits, Permissions, PostOffice, SendWait};
+    use alloc::sync::Arc;
+    use alloc::task::Wake;
+    use core::sync::atomic::AtomicUsize;
+    use core::task::{Context, Waker};
+
+    #[derive(Default)]
+    struct Calls(AtomicUsize);
+
+    impl Wake for Calls {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Rule S6: a sender stands still with bytes of an empty mailbox. Those who want fewer than
+    /// it left are woken by a receiver that sleeps, the others when it gives them back.
+    #[test]
+    fn bytes_of_who_stands_still_are_no_room() {
+        let limits = MailboxLimits { bytes: 300, ..MailboxLimits::default() };
+        let group = PostOffice::new().create_group().unwrap();
+        let table = group.create_table().unwrap();
+        let mut mailbox = group.create_mailbox_with(&table, limits).unwrap();
+        let to = mailbox.capability(Permissions::SEND);
+        let (life, all) = (mailbox.channel().life.count(), |_| true);
+        mailbox.channel().bytes.raise(life, 300, all).unwrap();
+        let wait = |length| {
+            let (calls, mut wait) = (Arc::new(Calls::default()), SendWait::new());
+            let waker = Waker::from(calls.clone());
+            let mut cx = Context::from_waker(&waker);
+            assert!(to.poll_send(&mut cx, &mut wait, &[0; 200][..length], &[]).is_pending());
+            (calls, wait)
+        };
+        let [more, most] = [150, 200].map(wait);
+        let calls = || [&more, &most].map(|(calls, _)| calls.0.load(Relaxed));
+        mailbox.channel().bytes.lower(life, 150);
+        let _ = mailbox.try_recv().map(drop);
+        assert_eq!(calls(), [1, 0], "the first for whom there is room");
+        for _ in 0..3 {
+            let _ = mailbox.try_recv().map(drop);
+            assert!(mailbox.poll_ready(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        assert_eq!(calls(), [1, 0], "woken in vain");
+        mailbox.channel().bytes.lower(life, 150);
+        mailbox.post_office().room_made(mailbox.address());
+        assert_eq!(calls(), [1, 1]);
+    }
+
+    /// Who joins a line later is behind, wherever the count of tickets is.
+    #[test]
+    fn tickets_wrap() {
+        for first in [0, 7, usize::MAX - 1, usize::MAX / 2] {
+            for later in 1..4 {
+                assert!(is_behind(first.wrapping_add(later), first));
+                assert!(!is_behind(first, first.wrapping_add(later)));
+            }
+            assert!(!is_behind(first, first));
         }
     }
 }

@@ -1,9 +1,8 @@
 //! Senders that wait for room, in a line.
 //!
-//! A waiting sender is a record with a ticket; tickets are numbered for each
-//! mailbox, and the lowest that waits is woken first (rule S6). Room is not
-//! reserved for the woken: whoever sends first has it, and who finds it gone
-//! waits again with its old ticket, at the front.
+//! A waiting sender is a record with a ticket, a number that the office counts; the lowest that
+//! waits for a mailbox is woken first (rule S6). Room is not reserved for the woken: whoever
+//! sends first has it, and who finds it gone waits again with its old ticket, at the front.
 //!
 //! # States of a record
 //! | state    | who may step it                                                |
@@ -27,7 +26,7 @@ use crate::life::{Address, AddressCell, Generation, Life};
 use crate::office::{Office, PostOffice};
 use crate::panics::Panics;
 use crate::sync::atomic::{
-    AtomicU32,
+    AtomicU32, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
     fence,
 };
@@ -46,8 +45,9 @@ pub(crate) struct Waiter {
     pub(super) life: Life,
     pub(super) state: AtomicU32,
     pub(super) route: AddressCell,
-    pub(super) ticket: AtomicU32,
-    /// How much of the mailbox's share it wants.
+    pub(super) ticket: AtomicUsize,
+    /// How many bytes it wants to be charged for, and how much of the mailbox's share.
+    pub(super) bytes: AtomicU32,
     pub(super) handles: AtomicU32,
     /// The channel of the mailbox that it waits for ...
     pub(super) channel: AtomicU32,
@@ -63,7 +63,8 @@ impl Waiter {
                 life: Life::vacant(0),
                 state: AtomicU32::new(VACANT),
                 route: AddressCell::nowhere(),
-                ticket: AtomicU32::new(0),
+                ticket: AtomicUsize::new(0),
+                bytes: AtomicU32::new(0),
                 handles: AtomicU32::new(0),
                 channel: AtomicU32::new(0),
                 position: AtomicU32::new(0),
@@ -206,7 +207,8 @@ impl SendWait {
         // SAFETY: ours from `join` to `leave`.
         let waiter = unsafe { office.waiters.slot(line.record) };
         waiter.wake.register(cx.waker());
-        waiter.handles.store(needs.handles, Relaxed); // Released with the state.
+        waiter.bytes.store(needs.bytes, Relaxed); // Released with the state, both.
+        waiter.handles.store(needs.handles, Relaxed);
         // Ours: others step only what is Waiting.
         line.was_woken |= waiter.state.swap(WAITING, AcqRel) == NOTIFIED;
         if !twin::is(Twin::WaitUnsaid) {
@@ -285,7 +287,7 @@ impl InLine {
         }
         waiter.wake.open();
         waiter.route.store(route);
-        waiter.ticket.store(channel.tickets.fetch_add(1, Relaxed), Relaxed);
+        waiter.ticket.store(office.tickets.fetch_add(1, Relaxed), Relaxed);
         waiter.channel.store(at, Relaxed);
         let generation = waiter.life.begin(); // ... is released here.
         Ok(Self { office: office.clone(), route, record, generation, was_woken: false })
