@@ -101,6 +101,7 @@ twins! {
     IdleWakesOne,
     SleeperUnasked,
     IdleLooksFirst,
+    DozeUnfenced,
 }
 
 #[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]

@@ -10,8 +10,9 @@ use flue_core::{
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 /// Rule S1: the first failure decides. Everything is wrong at first, then one
@@ -696,7 +697,13 @@ impl Waiting {
     }
 
     fn poll(&mut self, to: &Capability) -> Poll<Result<(), SendError>> {
-        to.poll_send(&mut Context::from_waker(&self.waker), &mut self.wait, &self.text, &[])
+        self.poll_attaching(to, 0)
+    }
+
+    /// Attaches the capability that it sends to, so many times.
+    fn poll_attaching(&mut self, to: &Capability, times: usize) -> Poll<Result<(), SendError>> {
+        let (mut cx, attached) = (Context::from_waker(&self.waker), vec![to; times]);
+        to.poll_send(&mut cx, &mut self.wait, &self.text, &attached)
     }
 }
 
@@ -908,6 +915,67 @@ fn an_idle_hoarder_wakes_nobody_in_vain() {
     }
 }
 
+/// Rule S6: who sleeps wakes in turn, wherever the office keeps who waits, and all of them though
+/// the first one's waker panics.
+#[test]
+fn a_sleeper_wakes_in_turn() {
+    let office = PostOffice::new();
+    let mut receiver = process_with(&office, limits(1, 0, 0));
+    let to = receiver.mailbox.capability(Permissions::SEND);
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let wait = |number| {
+        let order = order.clone();
+        let waker = calling(move || {
+            order.lock().unwrap().push(number);
+            assert!(number != 3, "on purpose");
+        });
+        let mut wait = SendWait::new();
+        assert!(to.poll_send(&mut Context::from_waker(&waker), &mut wait, b"", &[]).is_pending());
+        wait
+    };
+    to.send(b"", &[]).unwrap();
+    let mut line: Vec<_> = (0..12).map(wait).collect();
+    drop(line.drain(..9)); // Others are given their places.
+    line.extend((12..20).map(wait));
+    assert_eq!(data(&mut receiver.mailbox), b"");
+    let mut noop = Context::from_waker(Waker::noop());
+    assert!(receiver.mailbox.poll_ready(&mut noop).is_pending());
+    assert_eq!(*order.lock().unwrap(), (9..20).collect::<Vec<_>>());
+    order.lock().unwrap().clear();
+    line.clear();
+    // The first whom the receiver wakes has a waker that panics.
+    to.send(b"", &[]).unwrap();
+    line = (0..5).map(wait).collect();
+    drop(line.drain(..2));
+    assert_eq!(data(&mut receiver.mailbox), b"", "wakes the first");
+    let polled = catch_unwind(AssertUnwindSafe(|| receiver.mailbox.poll_ready(&mut noop)));
+    assert!(polled.is_err(), "the panic is passed on");
+    assert_eq!(*order.lock().unwrap(), [2, 3, 4]);
+}
+
+/// Rule S6: room that is not enough for one is told to the next for whom it is: by one that was
+/// woken for it, and by a receiver that finds nothing.
+#[test]
+fn room_that_does_not_do_is_the_next_ones() {
+    let office = PostOffice::new();
+    let mut receiver = process_with(&office, limits(4, 0, 2));
+    let to = receiver.mailbox.capability(Permissions::SEND);
+    let other = receiver.mailbox.capability(Permissions::SEND | Permissions::MONITOR);
+    to.send(b"", &[&to, &other]).unwrap();
+    let taken: Vec<_> = owned(&mut receiver.mailbox).take_handles().collect();
+    let mut line = [2, 2, 1, 1].map(|times| {
+        let mut waiting = Waiting::new(b"");
+        assert!(waiting.poll_attaching(&to, times).is_pending());
+        waiting
+    });
+    receiver.table.release(taken[0]).unwrap();
+    assert_eq!(calls(&line), [1, 0, 0, 0], "the first in the line");
+    assert!(line[0].poll_attaching(&to, 2).is_pending());
+    assert_eq!(calls(&line), [1, 0, 1, 0], "two are too many for the second, too");
+    assert!(receiver.mailbox.try_recv().is_err());
+    assert_eq!(calls(&line), [1, 0, 1, 1]);
+}
+
 /// Rule S6: room that another makes while the receiver sleeps is told to all whom it will do
 /// for: who is first may never run again.
 #[test]
@@ -918,18 +986,13 @@ fn room_made_for_a_sleeper_wakes_all() {
     let other = receiver.mailbox.capability(Permissions::SEND | Permissions::MONITOR);
     to.send(b"", &[&to, &other]).unwrap();
     let taken: Vec<_> = owned(&mut receiver.mailbox).take_handles().collect();
-    let (mut line, waits) = (Vec::new(), [1, 2, 1]);
-    for attached in waits {
-        let (count, waker) = counting();
-        let (mut wait, mut cx) = (SendWait::new(), Context::from_waker(&waker));
-        assert!(to.poll_send(&mut cx, &mut wait, b"", &vec![&to; attached]).is_pending());
-        line.push((count, wait));
-    }
+    let line = [1, 2, 1].map(|times| {
+        let mut waiting = Waiting::new(b"");
+        assert!(waiting.poll_attaching(&to, times).is_pending());
+        waiting
+    });
     let mut noop = Context::from_waker(Waker::noop());
     assert!(receiver.mailbox.poll_ready(&mut noop).is_pending());
-    let calls = |line: &[(Arc<Count>, SendWait)]| -> Vec<usize> {
-        line.iter().map(|(count, _)| count.calls()).collect()
-    };
     assert_eq!(calls(&line), [0, 0, 0], "no room yet");
     receiver.table.release(taken[0]).unwrap();
     assert_eq!(calls(&line), [1, 0, 1], "two slots are too many");

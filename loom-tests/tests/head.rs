@@ -8,8 +8,8 @@ use flue_core::{
 };
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom_tests::{Parker, block_on, model, office, room, thread};
-use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 
 /// A mailbox of a group of its own and a table of the host's, to which the
 /// table may send.
@@ -313,6 +313,39 @@ model! {
     }
     /// A sender that trusts an old sight of the waker's word.
     twin fails_unfenced: RouseUnfenced says "deadlock";
+}
+
+/// Receives once, and sleeps again, within the call of its waker: when that has ended, the
+/// mailbox sleeps and is told to look, though nothing is there.
+struct Inside(Mutex<Option<Mailbox>>);
+
+impl Wake for Inside {
+    fn wake(self: Arc<Self>) {
+        let Some(mut mailbox) = self.0.lock().unwrap().take() else { return };
+        assert_eq!(next(&mut mailbox), Some(1));
+        sleep(&mut mailbox);
+        *self.0.lock().unwrap() = Some(mailbox);
+    }
+}
+
+model! {
+    /// Rule R4: a receiver that was told to look and sleeps still is polled, finds nothing and
+    /// registers: a message from then on wakes it.
+    fn send_races_poll_of_a_sleeper() {
+        let office = office();
+        let (mut target, host, to) = stocked(&office);
+        let inside = Arc::new(Inside(Mutex::new(None)));
+        let waker = inside.clone().into();
+        assert!(target.poll_ready(&mut Context::from_waker(&waker)).is_pending());
+        *inside.0.lock().unwrap() = Some(target);
+        host.send(to, &[1], &[]).unwrap();
+        let mut target = inside.0.lock().unwrap().take().unwrap();
+        let sender = thread::spawn(move || host.send(to, &[2], &[]).unwrap());
+        assert_eq!(wait(&Parker::new(), &mut target), 2);
+        sender.join().unwrap();
+    }
+    /// A receiver that may have looked before it registered.
+    twin fails_unfenced: DozeUnfenced says "deadlock";
 }
 
 model! {

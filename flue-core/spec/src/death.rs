@@ -125,7 +125,7 @@ impl Spec {
         if mem::take(&mut self.mailboxes[mailbox].asleep) {
             self.wakes.push(Wake::Receiver(mailbox));
         }
-        self.wake_senders(mailbox, usize::MAX);
+        self.wake_senders(mailbox);
     }
 
     /// Queues the down of every armed monitor of a route.

@@ -140,7 +140,8 @@ struct Place {
     wait: Wait,
     /// Since it last found no room.
     woken: bool,
-    /// Capabilities attached to its message: slots of the share are room to it.
+    /// What is charged for its message, and the capabilities attached to it.
+    charge: usize,
     attaches: usize,
 }
 

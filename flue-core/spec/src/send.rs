@@ -33,11 +33,11 @@ impl Spec {
             .filter(|&to| result == Err(SendError::Full) && self.may_wait(wait, to, message));
         let charge = self.charge(message);
         // Room for bytes may do for several: what is left is the next one's.
-        let is_left = charge > 0 && to.is_ok_and(|to| self.has_room(to));
+        let is_left = charge > 0 && to.is_ok_and(|to| self.has_room(to, 1, 0));
         let sent_to = to.ok().filter(|_| result.is_ok() && !is_left);
         self.leave_lines(wait, waits_at, sent_to);
         let Some(mailbox) = waits_at else { return Poll::Ready(result) };
-        let place = Place { wait, woken: false, attaches: message.attach.len() };
+        let place = Place { wait, woken: false, charge, attaches: message.attach.len() };
         let wants_more = place.attaches > 0 || charge > 0;
         let line = &mut self.mailboxes[mailbox].line;
         match line.iter().position(|other| other.wait == wait) {
@@ -45,7 +45,8 @@ impl Spec {
                 // In front of all who were not woken; but they may want less.
                 let was_woken = mem::replace(&mut line[at], place).woken;
                 if was_woken && wants_more {
-                    self.wake_one_sender_from(mailbox, at + 1);
+                    let behind = self.first_with_room(mailbox, at + 1);
+                    behind.into_iter().for_each(|place| self.wake_place(mailbox, place));
                 }
             }
             None => line.push(place),
@@ -53,14 +54,18 @@ impl Spec {
         Poll::Pending
     }
 
-    /// A sender was woken though it need not have been. `false`: another came before it.
+    /// A sender was woken though it need not have been. `false`: another came before it, and
+    /// there is room for that one, or for none of them.
     pub fn woken_early(&mut self, wait: Wait) -> bool {
-        let mut lines = self.mailboxes.iter_mut().map(|mailbox| &mut mailbox.line);
-        let Some(line) = lines.find(|line| line.iter().any(|p| p.wait == wait && !p.woken)) else {
+        let is_it = |place: &Place| place.wait == wait && !place.woken;
+        let lines = self.mailboxes.iter().map(|mailbox| mailbox.line.iter().position(is_it));
+        let Some((mailbox, at)) = lines.enumerate().find_map(|(m, at)| Some((m, at?))) else {
             return true;
         };
-        let first = line.iter_mut().find(|place| !place.woken);
-        first.filter(|place| place.wait == wait).map(|place| place.woken = true).is_some()
+        let first = self.mailboxes[mailbox].line.iter().position(|place| !place.woken);
+        let is_first = first == Some(at) || self.first_with_room(mailbox, 0) == Some(at);
+        self.mailboxes[mailbox].line[at].woken |= is_first;
+        is_first
     }
 
     /// Drop of a `SendWait`.
@@ -89,12 +94,9 @@ impl Spec {
         if self.is_closed(route) {
             return Err(SendError::Closed);
         }
-        let (limits, charge) = (self.mailboxes[route].limits, self.charge(message));
-        if self.messages(route) >= limits.messages as usize
-            || self.bytes_queued(route) + charge > limits.bytes as usize
-            || self.share_used(route) + attach.len() > limits.handles as usize
-            || self.stats().messages >= self.limits.messages as usize
-        {
+        let charge = self.charge(message);
+        let is_exhausted = self.stats().messages >= self.limits.messages as usize;
+        if is_exhausted || !self.has_room(route, charge, attach.len()) {
             return Err(SendError::Full);
         }
         let attached = attach.iter().flatten().copied().collect();
@@ -112,11 +114,12 @@ impl Spec {
             && (has_place || line.len() < limits.waiters as usize)
     }
 
-    /// Whether there is room for a message of some bytes.
-    fn has_room(&self, mailbox: Mailbox) -> bool {
+    /// Whether there is room for a message that is charged so much, with so many capabilities.
+    fn has_room(&self, mailbox: Mailbox, charge: usize, attaches: usize) -> bool {
         let limits = self.mailboxes[mailbox].limits;
         self.messages(mailbox) < limits.messages as usize
-            && self.bytes_queued(mailbox) < limits.bytes as usize
+            && self.bytes_queued(mailbox) + charge <= limits.bytes as usize
+            && self.share_used(mailbox) + attaches <= limits.handles as usize
     }
 
     /// Bytes that a message is charged: those that are not inline (rule S3).
@@ -134,7 +137,8 @@ impl Spec {
 
     /// Room came up: the first in line that was not woken yet is (rule S6).
     pub(crate) fn wake_one_sender(&mut self, mailbox: Mailbox) {
-        self.wake_one_sender_from(mailbox, 0);
+        let first = self.mailboxes[mailbox].line.iter().position(|place| !place.woken);
+        first.into_iter().for_each(|place| self.wake_place(mailbox, place));
         if self.mailboxes[mailbox].asleep {
             self.wake_senders_of_sleeper(mailbox);
         }
@@ -143,24 +147,28 @@ impl Spec {
     /// Nobody receives: who was woken before may never run again, so all are for whom there is
     /// room.
     pub(crate) fn wake_senders_of_sleeper(&mut self, mailbox: Mailbox) {
-        let most = self.mailboxes[mailbox].limits.handles as usize;
-        self.wake_senders(mailbox, most - self.share_used(mailbox));
-    }
-
-    /// All in the line are woken, in turn, who want no more of the share than that.
-    pub(crate) fn wake_senders(&mut self, mailbox: Mailbox, share: usize) {
-        for place in &mut self.mailboxes[mailbox].line {
-            if !place.woken && place.attaches <= share {
-                place.woken = true;
-                self.wakes.push(Wake::Sender(place.wait));
-            }
+        while let Some(place) = self.first_with_room(mailbox, 0) {
+            self.wake_place(mailbox, place);
         }
     }
 
-    fn wake_one_sender_from(&mut self, mailbox: Mailbox, at: usize) {
-        let mut line = self.mailboxes[mailbox].line.iter_mut().skip(at);
-        if let Some(place) = line.find(|place| !place.woken) {
-            place.woken = true;
+    /// All in the line are woken who were not.
+    pub(crate) fn wake_senders(&mut self, mailbox: Mailbox) {
+        for place in 0..self.mailboxes[mailbox].line.len() {
+            self.wake_place(mailbox, place);
+        }
+    }
+
+    /// From some place of the line on: the first that was not woken, and for whom there is room.
+    fn first_with_room(&self, mailbox: Mailbox, from: usize) -> Option<usize> {
+        let mut line = self.mailboxes[mailbox].line.iter().enumerate().skip(from);
+        let has_room = |place: &Place| self.has_room(mailbox, place.charge, place.attaches);
+        line.find(|(_, place)| !place.woken && has_room(place)).map(|(at, _)| at)
+    }
+
+    fn wake_place(&mut self, mailbox: Mailbox, place: usize) {
+        let place = &mut self.mailboxes[mailbox].line[place];
+        if !mem::replace(&mut place.woken, true) {
             self.wakes.push(Wake::Sender(place.wait));
         }
     }

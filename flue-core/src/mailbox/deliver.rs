@@ -326,8 +326,8 @@ impl Office {
     #[inline(never)]
     fn rouse_receiver(&self, route: &Route, index: u32) {
         // The head showed that the receiver sleeps, so its registration is seen;
-        // if a call since that has ended, it will look. Partner of the fence: who
-        // registers, before it looks; else it may have looked, and we see it notified still.
+        // if a call since that has ended, it will look. Partner of the fence: `poll_ready`, which
+        // registers, then looks; else it may have looked, and we see it notified still.
         if !twin::is(Twin::RouseUnfenced) {
             fence(SeqCst);
         }

@@ -122,28 +122,30 @@ impl Office {
         if twin::is(Twin::SilencedByAnother) {
             return self.wake_sender_as_owner(route, panics);
         }
-        self.wake_sender_behind(route, None, panics);
+        let pin = self.pin();
+        let Some((_, channel)) = self.channel_of(&pin, route) else { return };
+        let Some(slot) = self.route(route) else { return };
+        // A step: who says after it that it waits sees the room, who said so before is seen.
+        if !channel.received.is_awaited() {
+            return;
+        }
+        let _ = self.wake_first(&pin, route, channel, Among::ALL, panics);
         fence(SeqCst); // Ordering 2.
-        if let Some(slot) = self.route(route)
-            && slot.head.look().is_sleeping()
-            && !twin::is(Twin::SleeperUnasked)
-        {
-            self.wake_all_for_whom_is_room(route, slot, panics);
+        if slot.head.look().is_sleeping() && !twin::is(Twin::SleeperUnasked) {
+            let _ = self.wake_those_with_room(&pin, route, slot, channel, true, panics);
         }
     }
 
-    /// Wakes the first whose ticket comes after that.
-    pub(super) fn wake_sender_behind(
-        &self,
-        route: Address,
-        behind: Option<usize>,
-        panics: &mut Panics,
-    ) {
+    /// Wakes the first whose ticket comes after that, and for whom there is room.
+    pub(super) fn wake_sender_behind(&self, route: Address, ticket: usize, panics: &mut Panics) {
         let pin = self.pin();
         let Some((_, channel)) = self.channel_of(&pin, route) else { return };
-        // A step: who says after it that it waits sees the room, who said so before is seen.
-        if channel.received.is_awaited() {
-            let among = Among { behind, ..Among::ALL };
+        let Some(slot) = self.route(route) else { return };
+        // A step, as above.
+        if channel.received.is_awaited()
+            && let Some(among) = Among::those_with_room(slot, channel)
+        {
+            let among = Among { behind: Some(ticket), ..among };
             let _ = self.wake_first(&pin, route, channel, among, panics);
         }
     }
@@ -171,17 +173,17 @@ impl Office {
     }
 
     /// The owner found nothing to receive: wakes the first for whom there is room, for who was
-    /// woken for it before did not come (rule S6).
+    /// woken for it before did not come (rule S6). Or all, each once, if it has gone to sleep:
+    /// who was woken may never run again.
     #[cold]
     #[inline(never)]
-    pub(crate) fn wake_sender_of_empty(&self, route: Address) {
+    pub(crate) fn wake_senders_of_empty(&self, route: Address, is_asleep: bool) {
         Panics::after(|panics| {
             let pin = self.pin();
             let Some((_, channel)) = self.channel_of(&pin, route) else { return };
             let Some(slot) = self.route(route) else { return };
-            // No room: who stands still with it, or gives it back, wakes who is first.
-            let Some(among) = Among::those_with_room(slot, channel) else { return };
-            if self.wake_first(&pin, route, channel, among, panics).is_none()
+            let all = is_asleep && !twin::is(Twin::IdleWakesOne);
+            if !self.wake_those_with_room(&pin, route, slot, channel, all, panics)
                 && self.first_waiting(&pin, route, channel, Among::ALL, panics).is_none()
             {
                 self.wake_sender_as_owner(route, panics); // Says so.
@@ -189,33 +191,28 @@ impl Office {
         });
     }
 
-    /// The receiver has gone to sleep: wakes all for whom there is room, each once, for who was
-    /// woken for it may never run again (rule S6).
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn wake_senders_of_sleeper(&self, route: Address) {
-        self.wake_sender_of_empty(route); // In turn.
-        if let Some(slot) = self.route(route)
-            && !twin::is(Twin::IdleWakesOne)
-        {
-            Panics::after(|panics| self.wake_all_for_whom_is_room(route, slot, panics));
-        }
-    }
-
-    /// Wakes all for whom there is room in one walk, not in turn.
-    fn wake_all_for_whom_is_room(&self, route: Address, slot: &Route, panics: &mut Panics) {
-        let pin = self.pin();
-        let Some((_, channel)) = self.channel_of(&pin, route) else { return };
-        let Some(among) = Among::those_with_room(slot, channel) else { return };
-        self.visit_waiters(&pin, channel, |record, waiter| {
-            if waiter.state.load(Acquire) == WAITING
-                && waiter.route.load() == route
-                && among.has(waiter)
-                && waiter.state.compare_exchange(WAITING, NOTIFIED, AcqRel, Relaxed).is_ok()
-            {
-                self.call(record, waiter, panics); // It may be somebody else by now, who looks.
+    /// Wakes those for whom there is room, in turn, or the first of them. `false`: there was none.
+    /// If there is no room for a message, who stands still with it, or gives it back, wakes who
+    /// is first.
+    fn wake_those_with_room(
+        &self,
+        pin: &Pin,
+        route: Address,
+        slot: &Route,
+        channel: &Channel,
+        all: bool,
+        panics: &mut Panics,
+    ) -> bool {
+        let Some(mut among) = Among::those_with_room(slot, channel) else { return false };
+        let next = self.tickets.load(Relaxed);
+        while let Some(ticket) = self.wake_first(pin, route, channel, among, panics) {
+            among.behind = Some(ticket);
+            // Others may come, again and again.
+            if !all || !is_behind(next, ticket) {
+                break;
             }
-        });
+        }
+        among.behind.is_some()
     }
 
     /// Whether a message of some bytes may fit into a route's mailbox: a look.
@@ -327,10 +324,10 @@ impl Office {
 #[cfg(all(test, not(loom), feature = "std"))]
 mod tests {
     use super::*;
+    use crate::sync::atomic::AtomicUsize;
     use crate::{MailboxLimits, Permissions, PostOffice, SendWait};
     use alloc::sync::Arc;
     use alloc::task::Wake;
-    use core::sync::atomic::AtomicUsize;
     use core::task::{Context, Waker};
 
     #[derive(Default)]

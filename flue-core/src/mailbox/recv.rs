@@ -156,7 +156,7 @@ impl Mailbox {
     fn pass_over(&mut self) {
         self.share_spare();
         if self.channel().received.has_waiting() {
-            self.post_office().wake_sender_of_empty(self.address);
+            self.post_office().wake_senders_of_empty(self.address, false);
         }
     }
 
@@ -261,8 +261,9 @@ impl Mailbox {
     ///
     /// # Cost
     /// [`is_ready`](Self::is_ready); if it is not, the registration of the waker, which is
-    /// cloned unless it is the same as before, and a few steps; if senders wait, two looks at each
-    /// of them, and a wake for each for whom there is room. No memory but what that clone takes.
+    /// cloned unless it is the same as before, and a few steps; for each sender that waits,
+    /// and for whom there is room, a wake and a look at all who wait. No memory but what that clone
+    /// takes.
     ///
     /// # Cancel safety
     /// Nothing is taken, so nothing can be lost.
@@ -275,6 +276,9 @@ impl Mailbox {
         self.route().wake.register(cx.waker());
         if twin::is(Twin::IdleLooksFirst) {
             self.wake_senders_asleep();
+        }
+        if self.asleep && !twin::is(Twin::DozeUnfenced) {
+            fence(SeqCst); // Partner: `rouse_receiver`; what is no step of the head orders nothing.
         }
         let is_asleep = self.doze();
         // Partners: who ends the group, before it wakes its receivers; and who makes room, before
@@ -292,7 +296,7 @@ impl Mailbox {
     /// Nobody receives until more comes: who waits for room that there is must know.
     fn wake_senders_asleep(&self) {
         if self.channel().received.has_waiting() {
-            self.post_office().wake_senders_of_sleeper(self.address);
+            self.post_office().wake_senders_of_empty(self.address, true);
         }
     }
 

@@ -224,7 +224,7 @@ impl SendWait {
     }
 
     /// Was woken and waits again: if it wants more than a message's room, what was made may
-    /// do for those behind, who are woken as if this one was not there.
+    /// do for one behind.
     fn pass_by(&mut self, needs: Needs) {
         let Some(line) = &mut self.0 else { return };
         let was_woken = core::mem::take(&mut line.was_woken);
@@ -234,7 +234,7 @@ impl SendWait {
         let office: &Office = &line.office;
         // SAFETY: ours from `join` to `leave`.
         let ticket = unsafe { office.waiters.slot(line.record) }.ticket.load(Relaxed);
-        Panics::after(|panics| office.wake_sender_behind(line.route, Some(ticket), panics));
+        Panics::after(|panics| office.wake_sender_behind(line.route, ticket, panics));
     }
 
     /// Leaves the line. A wake that was got and not used is passed on: of two, one is used.
