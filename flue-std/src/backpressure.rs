@@ -69,7 +69,8 @@ pub trait SendExt: sealed::Table {
     /// # Errors
     ///
     /// Those of [`Table::send`], before or during the wait: a mailbox that is
-    /// closed or killed wakes whoever waits for it. [`SendError::Full`] only
+    /// closed or killed wakes whoever waits for it. (The death of the sender's own
+    /// group does not: it is told when it is woken.) [`SendError::Full`] only
     /// when waiting is no way out: as many senders wait as the mailbox's
     /// [`waiters`](flue_core::MailboxLimits::waiters) allow, the message is more
     /// than the mailbox ever has room for, or the office has no buffer left.
@@ -99,8 +100,8 @@ pub trait SendExt: sealed::Table {
 
     /// Sends a copy of `data`, waiting for room for `timeout` at most.
     ///
-    /// A zero timeout tries once and does not wait; one too large for the clock
-    /// waits without end.
+    /// A zero timeout tries, with a place in the line, and does not wait; one too large for the
+    /// clock waits without end.
     ///
     /// # Errors
     ///
@@ -141,7 +142,7 @@ pub trait SendExt: sealed::Table {
     ) -> Result<(), SendTimeoutError>;
 
     /// Sends a copy of `data`, waiting for room until `deadline` at most. A
-    /// deadline in the past tries once.
+    /// deadline in the past is as a timeout of zero.
     ///
     /// # Errors
     ///
@@ -265,16 +266,18 @@ pub trait SendExt: sealed::Table {
     ///
     /// ```
     /// use core::time::Duration;
-    /// use flue_std::{MailboxLimits, Permissions, PostOffice, SendExt, SendTimeoutError};
+    /// use flue_std::{MailboxLimits, Permissions, PostOffice, SendExt, SendPayloadTimeoutError};
     ///
     /// let group = PostOffice::new().create_group()?;
     /// let table = group.create_table()?;
     /// let mut limits = MailboxLimits::default();
-    /// limits.messages = 0;
+    /// limits.messages = 1;
     /// let mailbox = group.create_mailbox_with(&table, limits)?;
     /// let to = mailbox.export(Permissions::SEND)?;
+    /// table.send(to, b"fills it", &[])?;
     /// let late = table.send_payload_timeout(to, vec![1, 2, 3].into(), &[], Duration::from_millis(1));
-    /// assert_eq!(*late.unwrap_err().into_payload(), [1, 2, 3]);
+    /// let Err(SendPayloadTimeoutError::Timeout(unsent)) = late else { unreachable!("it is full") };
+    /// assert_eq!(*unsent, [1, 2, 3]);
     /// # Ok::<(), Box<dyn core::error::Error>>(())
     /// ```
     fn send_payload_timeout(
@@ -458,6 +461,7 @@ fn until_ready<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> impl Fut
         if is_done {
             return Poll::Pending;
         }
+        is_done = true; // If this panics, too: it may have sent.
         let polled = poll(cx);
         is_done = polled.is_ready();
         polled

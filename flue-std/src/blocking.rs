@@ -15,9 +15,11 @@
 //!
 //! # Progress
 //!
-//! Blocking, by purpose. While it waits the thread holds nothing that others
-//! need: a sender, a killer or another receiver never waits for a thread that
-//! waits here.
+//! Blocking, by purpose. While it waits the thread holds nothing of Flue's that others need.
+//! To wake it is `parking`'s and the operating system's matter, as it is any waker's: between
+//! saying that it sleeps and sleeping the thread holds a lock for a few instructions, for which
+//! who wakes it waits; and of two who wake it at once the second leaves it to the first. So of
+//! threads that stop for ever right there, the promises of `flue-core` do not speak.
 
 use core::cell::Cell;
 use core::error::Error;

@@ -16,8 +16,9 @@
 //!
 //! # What waiting costs
 //!
-//! A wait looks again for a few microseconds, then sleeps until it is woken; it
-//! never polls. Each thread has one waker, made at its first wait and the same
+//! A receive looks again for a few microseconds, and while others want the core whenever it gets
+//! it back, some dozens of times at most; then it sleeps until it is woken. A send that waits sleeps
+//! at once. Nothing polls. Each thread has one waker, made at its first wait and the same
 //! in every mailbox it waits for, so that waiting again registers nothing anew.
 //! No wake-up is lost, and one that comes late (for a wait that is over) costs
 //! the thread's next wait one more look.

@@ -10,7 +10,7 @@
 //! Blocking, by purpose. Nobody ever waits for the one who waits here.
 
 use core::future::{Future, poll_fn};
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::time::Instant;
 
@@ -45,8 +45,10 @@ use crate::blocking::{deadline_after, is_past, spin, wait, wait_until};
 /// ```
 #[derive(Debug, Default)]
 pub struct Selector {
-    /// Where the next look begins; taken modulo the number of mailboxes.
+    /// Where the next look begins; taken modulo the number of mailboxes, as is the other.
     first: usize,
+    /// Whose senders are asked next whether they come.
+    asked: usize,
 }
 
 impl Selector {
@@ -58,7 +60,7 @@ impl Selector {
     /// ```
     #[must_use]
     pub const fn new() -> Self {
-        Self { first: 0 }
+        Self { first: 0, asked: 0 }
     }
 
     /// Waits for a mailbox that is ready and returns its index. No signal is
@@ -70,9 +72,8 @@ impl Selector {
     ///
     /// # Cost
     ///
-    /// One look at each mailbox until one is ready; one registration in each
-    /// and one sleep per wake-up otherwise. No memory after the thread's first
-    /// wait.
+    /// One look at each mailbox until one is ready, and one registration in one of them; one in
+    /// each and one sleep per wake-up otherwise. No memory after the thread's first wait.
     ///
     /// # Progress
     ///
@@ -88,7 +89,7 @@ impl Selector {
     /// # Ok::<(), Box<dyn core::error::Error>>(())
     /// ```
     pub fn wait(&mut self, mailboxes: &mut [&mut Mailbox]) -> usize {
-        if let Some(index) = spin(None, || self.look(mailboxes)) {
+        if let Some(index) = self.spin(None, mailboxes) {
             return index;
         }
         wait(|cx| self.poll(cx, mailboxes))
@@ -204,17 +205,20 @@ impl Selector {
         mailboxes: &mut [&mut Mailbox],
         deadline: Option<Instant>,
     ) -> Option<usize> {
-        let ready = self.look(mailboxes);
-        if ready.is_some() || is_past(deadline) {
-            return ready;
-        }
-        spin(deadline, || self.look(mailboxes))
-            .or_else(|| wait_until(deadline, |cx| self.poll(cx, mailboxes)))
+        let is_late = is_past(deadline); // Then it polls once.
+        let seen = if is_late { None } else { self.spin(deadline, mailboxes) };
+        seen.or_else(|| wait_until(deadline, |cx| self.poll(cx, mailboxes)))
     }
 
-    /// Looks at each mailbox once, without registering.
-    fn look(&mut self, mailboxes: &mut [&mut Mailbox]) -> Option<usize> {
-        self.find(mailboxes, |mailbox| mailbox.is_ready())
+    /// Looks at each mailbox for a moment, without registering.
+    fn spin(&mut self, deadline: Option<Instant>, mailboxes: &mut [&mut Mailbox]) -> Option<usize> {
+        let ready = |mailbox: &mut Mailbox| mailbox.is_ready();
+        let index = spin(deadline, || self.find(mailboxes, ready))?;
+        // A look alone asks no sender whether it comes (rule S6): one mailbox does in each wait.
+        let asked = self.asked % mailboxes.len();
+        self.asked = asked + 1;
+        let _ = mailboxes[asked].poll_ready(&mut Context::from_waker(Waker::noop()));
+        Some(index)
     }
 
     /// Looks at each mailbox once and registers where there is nothing.

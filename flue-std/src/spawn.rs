@@ -6,17 +6,21 @@
 //!
 //! | how the closure ends | group | what monitors of the mailbox see | links |
 //! |---|---|---|---|
-//! | it returns | ends with its last owner | a down, `Closed` | dissolve with the group |
-//! | it panics | is killed first | a down, `Killed` | fire |
+//! | it returns | ends with its last owner | a down, `Closed`, as whenever it is closed | dissolve with the group |
+//! | it panics | is killed, when its locals are dropped | a down, `Killed` | fire |
 //! | it was killed | is dead already | a down, `Killed`, at the kill | fired at the kill |
 //!
 //! A kill takes a process's authority at once, not its thread: the closure
-//! finds every receive and every send refused, and ends when it returns.
+//! finds every receive and every send refused, and ends when it returns. A receive that
+//! waits ends at once; a send that waits for room in another's mailbox when that has some, is
+//! closed, or the time is over.
 
 use core::fmt;
+use core::mem;
 use core::panic::AssertUnwindSafe;
 use std::io;
 use std::panic::{catch_unwind, resume_unwind};
+use std::sync::{Arc, Weak};
 use std::thread;
 
 use flue_core::{
@@ -211,8 +215,10 @@ impl Process {
     ///
     /// When `body` returns, the process is dropped: its mailbox closes, and its
     /// group ends unless somebody else owns a part of it. When `body` panics,
-    /// the group is killed first, so that links fire and monitors are told
-    /// `Killed`. (With `panic = "abort"` the whole program ends.)
+    /// the group is killed before that, so that links fire and monitors are told
+    /// `Killed`; what `body` itself owned is dropped first, by the panic. (With
+    /// `panic = "abort"` the whole program ends.) Panics of the wakers of those who
+    /// are told end here.
     ///
     /// # Errors
     ///
@@ -282,18 +288,29 @@ impl Process {
         T: Send + 'static,
     {
         let capability = self.capability(Permissions::all());
-        // The group that dies of a panic is this one, whatever `body` leaves in
-        // its `&mut Process`.
-        let group = self.group.clone();
+        // The group that dies of a panic, or by the handle, is this one, whatever `body`
+        // leaves in its `&mut Process`.
+        let group = Arc::new(self.group.clone());
+        let killed = Arc::downgrade(&group);
         let thread = builder.spawn(move || {
             // Caught, not guarded: a kill while unwinding would abort should a
             // waker panic too.
-            catch_unwind(AssertUnwindSafe(|| body(&mut self))).unwrap_or_else(|panic| {
-                group.kill();
-                resume_unwind(panic)
-            })
+            let ended = catch_unwind(AssertUnwindSafe(|| body(&mut self)));
+            if ended.is_err() {
+                contain(|| group.kill());
+            }
+            contain(|| drop(self));
+            contain(|| drop(group));
+            ended.unwrap_or_else(|panic| resume_unwind(panic))
         })?;
-        Ok(JoinHandle { thread, capability })
+        Ok(JoinHandle { thread, group: killed, capability })
+    }
+}
+
+/// Runs what calls others' wakers: their panics are not the process's.
+fn contain(code: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(code)) {
+        mem::forget(panic); // Its drop might panic, too.
     }
 }
 
@@ -320,6 +337,7 @@ impl fmt::Debug for Process {
 /// ```
 pub struct JoinHandle<T> {
     thread: thread::JoinHandle<T>,
+    group: Weak<RouteGroup>,
     capability: Capability,
 }
 
@@ -334,7 +352,8 @@ impl<T> JoinHandle<T> {
     /// # Progress
     ///
     /// Blocks until the thread has ended, however long that takes:
-    /// [`kill`](Self::kill) ends its authority, not its run.
+    /// [`kill`](Self::kill) ends its authority, not its run. One that waits for room in a
+    /// mailbox of the caller's waits on, unless the caller receives or closes it.
     ///
     /// ```
     /// use flue_std::{MailboxExt, PostOffice, Process};
@@ -352,7 +371,7 @@ impl<T> JoinHandle<T> {
     ///
     /// # Cost
     ///
-    /// That of [`Capability::kill`].
+    /// That of [`RouteGroup::kill`].
     ///
     /// # Progress
     ///
@@ -368,9 +387,9 @@ impl<T> JoinHandle<T> {
     /// # Ok::<(), Box<dyn core::error::Error>>(())
     /// ```
     pub fn kill(&self) {
-        // The one error left to a holder of every permission is `Closed`: the
-        // process is over.
-        let _ = self.capability.kill();
+        if let Some(group) = self.group.upgrade() {
+            group.kill();
+        }
     }
 
     /// Whether the closure has ended.

@@ -185,3 +185,35 @@ fn a_wait_sleeps() {
     assert!(on_cpu() - time < Duration::from_millis(50), "it took {:?}", on_cpu() - time);
     sender.join().unwrap().unwrap();
 }
+
+/// Rule S6: a selector that finds nothing in a mailbox asks the next sender in its line, as a
+/// receive does, when those before do not come: when the time is over, and while another mailbox
+/// is ready.
+#[test]
+fn senders_that_do_not_come_are_passed_over() {
+    type Wait = fn(&mut Selector, &mut [&mut Mailbox]) -> Option<usize>;
+    let waits: [Wait; 2] = [
+        |selector, mailboxes| selector.wait_timeout(mailboxes, Duration::ZERO),
+        |selector, mailboxes| Some(selector.wait(mailboxes)),
+    ];
+    for (others, wait) in [(0, waits[0]), (1, waits[0]), (1, waits[1]), (2, waits[1])] {
+        let (_process, mut mailboxes) = mailboxes(1 + others);
+        mailboxes[1..].iter().for_each(send);
+        let to = mailboxes[0].capability(Permissions::SEND);
+        (0..2).for_each(|_| send(&mailboxes[0]));
+        let wakes = [0; 3].map(|_| Wakes::new());
+        let mut line = [0; 3].map(|_| Box::pin(to.send_async(b"late", &[])));
+        for (send, wakes) in line.iter_mut().zip(&wakes) {
+            assert_eq!(wakes.poll(send.as_mut()), Poll::Pending);
+        }
+        (0..2).for_each(|_| drop(take(&mut mailboxes[0])));
+        let woken = || wakes.each_ref().map(|wakes| wakes.count());
+        assert_eq!(woken(), [1, 1, 0], "who do not come");
+        let mut selector = Selector::new();
+        for _ in 0..=others {
+            let ready = wait(&mut selector, &mut all(&mut mailboxes));
+            assert_eq!(ready.is_some(), others > 0);
+        }
+        assert_eq!(woken(), [1, 1, 1], "{others} others");
+    }
+}

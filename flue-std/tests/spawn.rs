@@ -8,7 +8,7 @@ use core::panic::AssertUnwindSafe;
 use core::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use core::time::Duration;
 use std::panic::{self, resume_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::thread;
 
 use common::{FOREVER, message};
@@ -137,6 +137,29 @@ fn a_process_cannot_swap_itself_away() {
     assert!(process.unwrap().join().is_err());
     assert!(group.is_dead());
     assert!(!other_group.is_dead());
+}
+
+/// Rule K1: the handle kills the group that was spawned, though the process closed its mailbox.
+#[test]
+fn a_process_cannot_close_itself_away() {
+    let process = Process::new(&PostOffice::new()).unwrap();
+    let group = process.group().clone();
+    let both = Arc::new(Barrier::new(2));
+    let its = both.clone();
+    let process = process.spawn(move |process| {
+        let other = process.group().create_mailbox(process.table()).unwrap();
+        drop(mem::replace(process.mailbox(), other));
+        its.wait(); // It closed its mailbox.
+        its.wait(); // It was killed.
+        process.group().is_dead()
+    });
+    let process = process.unwrap();
+    both.wait();
+    assert!(!group.is_dead());
+    process.kill();
+    assert!(group.is_dead());
+    both.wait();
+    assert!(process.join().unwrap());
 }
 
 /// Rule P1, rule P2: a process has what it was granted, and no way to more.

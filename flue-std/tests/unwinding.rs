@@ -6,13 +6,14 @@ mod common;
 use core::pin::pin;
 use core::task::{Context, Waker};
 use std::future::Future;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::task::Wake;
 
 use common::{FOREVER, message, process};
 use flue_std::{
-    DownReason, MailboxExt, Permissions, PostOffice, Process, Selector, SendExt, Signal, Stats,
+    CapabilityExt, DownReason, MailboxExt, Permissions, PostOffice, Process, Selector, SendExt,
+    Signal, Stats,
 };
 
 /// Ends the closure it is called in as a panic does, without a word.
@@ -143,7 +144,8 @@ fn a_waker_panics_when_a_process_has() {
         assert!(observer.mailbox().poll_ready(&mut Context::from_waker(&waker)).is_pending());
     }
     let fragile = fragile.spawn(|_| crash::<()>()).unwrap();
-    assert!(fragile.join().is_err());
+    let panic = fragile.join().unwrap_err();
+    assert_eq!(panic.downcast_ref(), Some(&"crash"), "its own panic, not a waker's");
     assert!(watch.is_closed());
     for observer in &mut observers {
         let Ok(Signal::Down(down)) = observer.mailbox().try_recv() else { panic!("not told") };
@@ -183,4 +185,33 @@ fn a_process_that_catches_its_panic_goes_on() {
     }
     assert_eq!(server.unwrap().join().unwrap(), (100, 1), "caught, and its handles");
     assert_eq!(host.table().len(), 0);
+}
+
+/// Rule R4: a process returns, and the waker of one who is told of its end panics: that is not
+/// the process's panic.
+#[test]
+fn a_waker_panics_when_a_process_returns() {
+    let office = PostOffice::new();
+    let sound = process(&office, 1);
+    let mut observer = process(&office, 1);
+    sound.capability(Permissions::MONITOR).monitor(observer.mailbox()).unwrap();
+    let waker = Waker::from(Arc::new(Loud));
+    assert!(observer.mailbox().poll_ready(&mut Context::from_waker(&waker)).is_pending());
+    assert_eq!(sound.spawn(|_| 42).unwrap().join().unwrap(), 42);
+    assert!(matches!(observer.mailbox().try_recv(), Ok(Signal::Down(_))));
+}
+
+/// Rule S1: a send that was accepted, and whose future panicked out of the receiver's waker, is
+/// not sent again.
+#[test]
+fn a_panicking_waker_makes_no_second_message() {
+    let mut receiver = process(&PostOffice::new(), 4);
+    let waker = Waker::from(Arc::new(Loud));
+    assert!(receiver.mailbox().poll_ready(&mut Context::from_waker(&waker)).is_pending());
+    let to = receiver.capability(Permissions::SEND);
+    let mut send = pin!(to.send_payload_async(vec![1; 200].into(), &[]));
+    let mut poll = || send.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(std::panic::catch_unwind(AssertUnwindSafe(&mut poll)).is_err());
+    assert!(poll().is_pending(), "over");
+    assert_eq!(receiver.mailbox().len(), 1);
 }

@@ -14,8 +14,8 @@
 //!    sleeps. Between are fences: one of them sees the other.
 //!
 //! # Progress
-//! Lock-free; waking looks at every waiting sender of the mailbox, of which
-//! there is a limit. A sender that never runs again delays the others by no
+//! Lock-free; each wake looks at every waiting sender of the mailbox (in static storage of the
+//! office), of which there is a limit. A sender that never runs again delays the others by no
 //! more than the wake it got.
 
 use super::channel::Channel;
@@ -151,30 +151,27 @@ impl Office {
     }
 
     /// Wakes the first, for the owner, who alone says that nobody waits: another's channel may
-    /// be the next mailbox's by now.
+    /// be the next mailbox's by now. It does not sleep: who makes room while that is said tells
+    /// nobody, and all who wait then must hear of it before it does.
     fn wake_sender_as_owner(&self, route: Address, panics: &mut Panics) {
         let pin = self.pin();
         let Some((_, channel)) = self.channel_of(&pin, route) else { return };
+        let Some(slot) = self.route(route) else { return };
         while self.wake_first(&pin, route, channel, Among::ALL, panics).is_none() {
             // None: say so, and look once more for one that came meanwhile.
             channel.received.await_nothing();
-            let slot = self.route(route);
-            if let Some(slot) = slot {
-                slot.share.await_it(route.generation, false);
-            }
+            slot.share.await_it(route.generation, false);
             if self.first_waiting(&pin, route, channel, Among::ALL, panics).is_none() {
                 break;
             }
             channel.received.await_room();
-            if let Some(slot) = slot {
-                slot.share.await_it(route.generation, true);
-            }
+            slot.share.await_it(route.generation, true);
         }
     }
 
     /// The owner found nothing to receive: wakes the first for whom there is room, for who was
-    /// woken for it before did not come (rule S6). Or all, each once, if it has gone to sleep:
-    /// who was woken may never run again.
+    /// woken for it before did not come (rule S6). Or all, each once, if it sleeps: who was woken
+    /// may never run again.
     #[cold]
     #[inline(never)]
     pub(crate) fn wake_senders_of_empty(&self, route: Address, is_asleep: bool) {
@@ -184,6 +181,7 @@ impl Office {
             let Some(slot) = self.route(route) else { return };
             let all = is_asleep && !twin::is(Twin::IdleWakesOne);
             if !self.wake_those_with_room(&pin, route, slot, channel, all, panics)
+                && !is_asleep
                 && self.first_waiting(&pin, route, channel, Among::ALL, panics).is_none()
             {
                 self.wake_sender_as_owner(route, panics); // Says so.

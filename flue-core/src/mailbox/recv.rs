@@ -156,7 +156,7 @@ impl Mailbox {
     fn pass_over(&mut self) {
         self.share_spare();
         if self.channel().received.has_waiting() {
-            self.post_office().wake_senders_of_empty(self.address, false);
+            self.post_office().wake_senders_of_empty(self.address, self.asleep);
         }
     }
 
@@ -272,10 +272,9 @@ impl Mailbox {
         if self.is_ready() {
             return Poll::Ready(());
         }
-        self.share_spare();
         self.route().wake.register(cx.waker());
         if twin::is(Twin::IdleLooksFirst) {
-            self.wake_senders_asleep();
+            self.pass_over();
         }
         if self.asleep && !twin::is(Twin::DozeUnfenced) {
             fence(SeqCst); // Partner: `rouse_receiver`; what is no step of the head orders nothing.
@@ -288,16 +287,9 @@ impl Mailbox {
             return Poll::Ready(());
         }
         if !twin::is(Twin::IdleLooksFirst) {
-            self.wake_senders_asleep();
+            self.pass_over();
         }
         Poll::Pending
-    }
-
-    /// Nobody receives until more comes: who waits for room that there is must know.
-    fn wake_senders_asleep(&self) {
-        if self.channel().received.has_waiting() {
-            self.post_office().wake_senders_of_empty(self.address, true);
-        }
     }
 
     /// Puts the head to sleep. `false`: something waits.

@@ -89,7 +89,7 @@ impl Slot for Waiter {
 ///
 /// # Cost
 /// Nothing until it is in a line; then a slot of the office. Giving the place up is a
-/// few steps, and passing a wake on a look at all who wait; no memory.
+/// few steps, and passing a wake on a look at all who wait for each that is woken; no memory.
 ///
 /// # Cancel safety
 /// Dropping it at any time loses nothing: what was to be sent is still the

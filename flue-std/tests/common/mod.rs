@@ -52,6 +52,11 @@ impl Wakes {
         self.0.swap(0, SeqCst)
     }
 
+    /// The same, and it may be asked again.
+    pub fn count(&self) -> u32 {
+        self.0.load(SeqCst)
+    }
+
     pub fn poll<F: Future + ?Sized>(self: &Arc<Self>, future: Pin<&mut F>) -> Poll<F::Output> {
         let waker = Waker::from(self.clone());
         future.poll(&mut Context::from_waker(&waker))
