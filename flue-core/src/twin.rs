@@ -100,6 +100,7 @@ twins! {
     RoomLeft,
     IdleWakesOne,
     SleeperUnasked,
+    RoomUnfenced,
     IdleLooksFirst,
     DozeUnfenced,
 }

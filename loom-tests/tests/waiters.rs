@@ -101,6 +101,7 @@ model! {
         assert!(line[1].0.is_set(), "the second was not told");
     }
     twin fails_unasked: SleeperUnasked says "the second was not told";
+    twin fails_unfenced: RoomUnfenced says "the second was not told";
     twin fails_looking_first: IdleLooksFirst says "the second was not told";
 }
 

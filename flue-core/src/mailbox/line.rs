@@ -130,7 +130,9 @@ impl Office {
             return;
         }
         let _ = self.wake_first(&pin, route, channel, Among::ALL, panics);
-        fence(SeqCst); // Ordering 2.
+        if !twin::is(Twin::RoomUnfenced) {
+            fence(SeqCst); // Ordering 2.
+        }
         if slot.head.look().is_sleeping() && !twin::is(Twin::SleeperUnasked) {
             let _ = self.wake_those_with_room(&pin, route, slot, channel, true, panics);
         }
