@@ -485,3 +485,31 @@ impl From<Exhausted> for CreateError {
         }
     }
 }
+
+#[cfg(all(test, feature = "alloc", not(any(loom, shuttle))))]
+mod tests {
+    use crate::PostOffice;
+
+    /// Rule O2: a hold is on the group that is meant, alive or dead, or on none; and one on
+    /// another in its slot is given back.
+    #[test]
+    fn a_hold_is_on_the_group_that_is_meant() {
+        let office = PostOffice::new();
+        let group = office.create_group().unwrap();
+        let first = group.address;
+        group.kill();
+        assert!(office.acquire(first).is_some(), "it has an owner");
+        office.release(first.index);
+        drop(group);
+        assert!(office.acquire(first).is_none());
+        let mut others = (0..10_000).map(|_| office.create_group().unwrap());
+        let group = others.find(|group| group.address.index == first.index).unwrap();
+        assert!(group.address != first);
+        for _ in 0..10 {
+            assert!(office.acquire(first).is_none());
+        }
+        let second = group.address;
+        drop(group);
+        assert!(office.acquire(second).is_none(), "it has nobody left");
+    }
+}

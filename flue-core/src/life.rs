@@ -210,6 +210,25 @@ mod tests {
         assert!(life.is_spent());
     }
 
+    /// A slot that was made anew goes on above what was counted there.
+    #[test]
+    fn a_fresh_slot_counts_from_its_floor() {
+        for (floor, next) in [(8, 9), (9, 9), (NEW, NEW + 1), (0, NEW + 1)] {
+            let life = Life::vacant(NEW);
+            life.raise(floor);
+            assert_eq!(life.begin(), next, "from {floor}");
+        }
+    }
+
+    #[test]
+    fn who_confirms_a_life_hears_of_its_end() {
+        let life = Life::vacant(NEW);
+        let generation = life.begin();
+        assert!(life.confirm(generation));
+        assert_eq!(life.end(generation), Ended::Now);
+        assert!(!life.confirm(generation));
+    }
+
     #[test]
     fn a_vacant_count_is_no_generation() {
         let life = Life::vacant(4);

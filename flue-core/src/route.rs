@@ -322,6 +322,41 @@ mod tests {
         assert_eq!(ahead(1, most), 2);
     }
 
+    /// Among `most` that wait there is room for those who were received meanwhile.
+    #[test]
+    fn room_is_counted_across_the_wrap() {
+        let most = COUNT.max() as u32;
+        assert!(has_room_ahead(4, 4, 1) && has_room_ahead(4, 3, 2) && !has_room_ahead(4, 3, 1));
+        assert!(has_room_ahead(1, most, 3) && !has_room_ahead(1, most, 2));
+        assert!(has_room_ahead(3, 4, 1), "more were received than this one has seen used");
+        assert!(!has_room_ahead(MOST_CREDIT, 0, MOST_CREDIT));
+        let bound = AtomicU32::new(0);
+        publish(&bound, most);
+        assert_eq!(bound.load(Relaxed), most);
+        publish(&bound, most.wrapping_add(1));
+        assert_eq!(bound.load(Relaxed), most.wrapping_add(1) & most);
+    }
+
+    /// Rule O6, and who waits for a share is seen by who gives some of it back, and by no other.
+    #[test]
+    fn a_share_knows_who_waits_and_whose_it_is() {
+        let share = Share::new();
+        share.open(1);
+        assert_eq!(share.raise(1, 2, 3), Ok(()));
+        assert_eq!(share.raise(1, 2, 3), Err(NoCredit::Used(2)));
+        assert_eq!((share.left(3), share.left(1)), (1, 0));
+        assert_eq!(share.lower(1, 1), Lowered::Done);
+        share.await_it(1, true);
+        assert_eq!(share.raise(1, 1, 3), Ok(()));
+        assert_eq!(share.lower(1, 1), Lowered::Awaited);
+        share.await_it(1, false);
+        assert_eq!(share.raise(1, 1, 3), Ok(()));
+        assert_eq!(share.lower(1, 1), Lowered::Done);
+        assert_eq!(share.close(1), 1);
+        assert_eq!(share.raise(1, 1, 3), Err(NoCredit::Stale));
+        assert_eq!(share.lower(1, 1), Lowered::Stale);
+    }
+
     /// Rule S3, and a sender that slept through a whole life of the route.
     #[test]
     fn a_stale_sender_charges_nobody() {
@@ -329,7 +364,9 @@ mod tests {
         credit.open(1);
         assert_eq!(credit.raise(1, 1, |used| used < 1), Ok(()));
         assert_eq!(credit.raise(1, 1, |used| used < 1), Err(NoCredit::Used(1)));
+        assert!(credit.is_of(1) && !credit.is_of(3));
         credit.open(3);
+        assert!(credit.is_of(3) && !credit.is_of(1));
         assert_eq!(credit.raise(1, 1, |_| true), Err(NoCredit::Stale));
         assert!(!credit.lower(1, 1));
         assert_eq!(credit.count(), 0);

@@ -9,17 +9,13 @@ use serde_json::Value;
 use crate::Outcome;
 
 /// What changes nothing that a test could see, or is for tests alone.
-const LEFT_OUT: [&str; 10] = [
-    "--exclude",
+const LEFT_OUT: [&str; 7] = [
     "**/internals.rs",
-    "--exclude",
     "**/twin.rs",
-    "--exclude",
     "**/sync.rs",
-    "--exclude",
     "**/sync/*.rs",
-    // A feature that no test has.
-    "--exclude-re",
+    "**/tests.rs",
+    "tests::",
     "impl defmt::Format",
 ];
 
@@ -57,10 +53,10 @@ impl Mutant {
 
 pub(crate) fn mutants(root: &Path, package: &str) -> Outcome<Vec<Mutant>> {
     let mut command = Command::new("cargo");
-    command
-        .current_dir(root)
-        .args(["mutants", "--list", "--json", "--package", package])
-        .args(LEFT_OUT);
+    command.current_dir(root).args(["mutants", "--list", "--json", "--package", package]);
+    for pattern in LEFT_OUT {
+        command.args([if pattern.contains('*') { "--exclude" } else { "--exclude-re" }, pattern]);
+    }
     let list = command.output()?;
     if !list.status.success() {
         return Err(format!("cargo mutants: {}", String::from_utf8_lossy(&list.stderr)).into());

@@ -7,9 +7,10 @@
 //! mutants ROOT SCRATCH PART/OF [PATTERN]...
 //! ```
 //!
-//! PATTERN: a part of the names. Writes SCRATCH/results: outcome, test, mutant. What was noticed
-//! by an earlier run on the same sources is not run again, nor is what does not compile.
+//! PATTERN: a part of the names. Writes SCRATCH/results: outcome, test, mutant. What an earlier run
+//! with the same SCRATCH has noticed in a file that has not changed since is not run again.
 
+mod kept;
 mod list;
 mod schema;
 mod stage;
@@ -18,7 +19,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::ffi::OsStr;
 use std::fs;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,6 +26,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::kept::Kept;
 use crate::list::Mutant;
 use crate::schema::{Apart, Source};
 use crate::stage::{BUILDS, Binary, Build, Complaint, STAGES, Stage, Test};
@@ -86,14 +87,14 @@ impl<'a> Workshop<'a> {
         Ok(left)
     }
 
-    /// Leaves out what the compiler complains of until it does not. `kept` has what that was.
-    fn make(&self, build: &Build, kept: &Path) -> Outcome<Made> {
-        let mut apart = Apart::read(kept);
+    /// Leaves out what the compiler complains of until it does not.
+    fn make(&self, build: &Build, kept: &Kept) -> Outcome<Made> {
+        let mut apart = kept.apart(build.name);
         for _ in 0..60 {
             let left = self.write(&apart)?;
             match build.make(&self.tree)? {
                 Ok(binaries) => {
-                    apart.write(kept)?;
+                    kept.set_apart(build.name, &apart, self.mutants)?;
                     return Ok(Made { left, refused: apart.mutants, binaries });
                 }
                 Err(complaints) => {
@@ -169,35 +170,6 @@ pub(crate) fn each(
     })
 }
 
-/// What was noticed before, and by which test, if the sources are the same; otherwise all that was
-/// kept is deleted.
-fn earlier(root: &Path, scratch: &Path, mutants: &[Mutant]) -> Outcome<BTreeMap<usize, String>> {
-    let files: BTreeSet<&Path> = mutants.iter().map(|mutant| &*mutant.file).collect();
-    let mut sources = DefaultHasher::new();
-    for file in files {
-        (file, fs::read(root.join(file))?).hash(&mut sources);
-    }
-    let (sources, key) = (sources.finish().to_string(), scratch.join("sources"));
-    if fs::read_to_string(&key).is_ok_and(|key| key == sources) {
-        let results = fs::read_to_string(scratch.join("results")).unwrap_or_default();
-        let number =
-            |name: &str| mutants.iter().position(|mutant| mutant.name == name).map(|at| at + 1);
-        let noticed =
-            results.lines().filter_map(|line| line.strip_prefix("noticed\t")?.split_once('\t'));
-        return Ok(noticed.filter_map(|(by, name)| Some((number(name)?, by.to_owned()))).collect());
-    }
-    for file in fs::read_dir(scratch)? {
-        let file = file?.path();
-        if file.extension().is_some_and(|extension| extension == "apart")
-            || file.ends_with("results")
-        {
-            fs::remove_file(file)?;
-        }
-    }
-    fs::write(key, sources)?;
-    Ok(BTreeMap::new())
-}
-
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [root, scratch, part, patterns @ ..] = &arguments[..] else {
@@ -215,13 +187,13 @@ fn main() -> Outcome<()> {
         number % of == part % of
             && (patterns.is_empty() || patterns.iter().any(|pattern| name.contains(&**pattern)))
     };
-    let earlier = earlier(root, scratch, mutants)?;
+    let kept = Kept::open(root, scratch, mutants)?;
+    let earlier = kept.noticed()?;
     println!("{} mutants, {} of them noticed before", mutants.len(), earlier.len());
 
     let mut made = BTreeMap::new();
     for build in &BUILDS {
         let began = Instant::now();
-        let kept = scratch.join(format!("{}.apart", build.name));
         let one = Workshop::new(root, scratch.join(build.name), mutants)?.make(build, &kept)?;
         println!(
             "{}: {} mutants refused, {} not built in, {} s",
@@ -237,6 +209,9 @@ fn main() -> Outcome<()> {
     let say = |number: usize, outcome: &str, by: &str| -> Outcome<()> {
         let line = format!("{outcome}\t{by}\t{}", mutants[number - 1].name);
         println!("{line}");
+        if outcome == "noticed" && !earlier.contains_key(&number) {
+            kept.notice(&mutants[number - 1], by)?;
+        }
         Ok(writeln!(results.lock().map_err(|_| "a worker panicked")?, "{line}")?)
     };
 

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::path::Path;
 
 use proc_macro2::Span;
 use syn::spanned::Spanned;
@@ -18,25 +17,6 @@ pub(crate) struct Apart {
     pub(crate) mutants: BTreeSet<usize>,
     /// Functions, by name, that have to stay constant.
     pub(crate) constant: BTreeSet<String>,
-}
-
-impl Apart {
-    /// What `write` kept, if it did.
-    pub(crate) fn read(file: &Path) -> Self {
-        let mut apart = Self::default();
-        for line in std::fs::read_to_string(file).unwrap_or_default().lines() {
-            match line.parse() {
-                Ok(number) => _ = apart.mutants.insert(number),
-                Err(_) => _ = apart.constant.insert(line.to_owned()),
-            }
-        }
-        apart
-    }
-
-    pub(crate) fn write(&self, file: &Path) -> std::io::Result<()> {
-        let lines = self.mutants.iter().map(usize::to_string).chain(self.constant.iter().cloned());
-        std::fs::write(file, lines.map(|line| line + "\n").collect::<String>())
-    }
 }
 
 /// A file, and what can be changed in it.

@@ -434,6 +434,19 @@ mod tests {
         }
     }
 
+    /// Who finds out which keys fall together in one office has gained nothing in another.
+    #[test]
+    fn keys_that_meet_under_one_seed_part_under_another() {
+        let bucket = |seed, key: u32| mix(seed, &[key, 1, 1]) % 256;
+        for (known, other) in [(0, 1), (0x5eed, 0x5eee), (1, u32::MAX)] {
+            let meet = (0..1 << 16).filter(|key| bucket(known, *key) == 0);
+            let mut buckets = [0u32; 256];
+            let count = meet.map(|key| buckets[bucket(other, key) as usize] += 1).count();
+            let most = buckets.iter().max().copied();
+            assert!(count > 128 && most < Some(16), "{most:?} of {count} meet again");
+        }
+    }
+
     #[test]
     fn every_word_and_the_seed_matter() {
         let hash = mix(7, &[1, 2, 3]);

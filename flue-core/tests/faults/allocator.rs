@@ -5,8 +5,10 @@ use std::cell::Cell;
 
 struct Failing;
 
+pub const ALL: usize = usize::MAX;
+
 thread_local! {
-    /// Which allocation of this thread, counted from now, fails; 0 for none.
+    /// Which allocation of this thread, counted from now, fails; 0 for none, or [`ALL`].
     pub static FAILS: Cell<usize> = const { Cell::new(0) };
     /// Bytes that this thread has allocated and not freed.
     pub static LIVE: Cell<isize> = const { Cell::new(0) };
@@ -16,8 +18,10 @@ thread_local! {
 unsafe impl GlobalAlloc for Failing {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let fails = FAILS.get();
-        FAILS.set(fails.saturating_sub(1));
-        if fails == 1 {
+        if fails != ALL {
+            FAILS.set(fails.saturating_sub(1));
+        }
+        if fails == 1 || fails == ALL {
             return std::ptr::null_mut();
         }
         LIVE.set(LIVE.get() + layout.size() as isize);

@@ -15,7 +15,7 @@ mod allocator;
 mod operations;
 mod world;
 
-use allocator::{FAILS, LIVE};
+use allocator::{ALL, FAILS, LIVE};
 use operations::{Done, OPERATIONS, Operation, Refused};
 use std::ops::RangeInclusive;
 use world::{Picture, World};
@@ -96,4 +96,26 @@ fn every_allocation_of_every_operation_may_fail() {
         assert_eq!(*count > 0, needs_memory(name), "{name}: {count} of its allocations failed");
     }
     println!("{} operations, {} failures", OPERATIONS.len(), failures.iter().sum::<usize>());
+}
+
+/// Rule Q3: where there is no memory to grow, what is free is found however far it is.
+#[test]
+fn who_is_refused_memory_takes_what_is_free() {
+    let office = flue_core::PostOffice::new();
+    let mut groups: Vec<_> = (0..10_000).map(|_| office.create_group().unwrap()).collect();
+    groups.reserve(10_000);
+    let without_memory = || {
+        FAILS.set(ALL);
+        let group = office.create_group();
+        FAILS.set(0);
+        group
+    };
+    while let Ok(group) = without_memory() {
+        groups.push(group); // What was made besides.
+    }
+    for far in [2_000, 5_000, 8_000] {
+        drop(groups.swap_remove(far));
+        groups.push(without_memory().expect("one is free"));
+    }
+    assert!(without_memory().is_err());
 }
