@@ -213,7 +213,8 @@ mod tests {
     /// A slot that was made anew goes on above what was counted there.
     #[test]
     fn a_fresh_slot_counts_from_its_floor() {
-        for (floor, next) in [(8, 9), (9, 9), (NEW, NEW + 1), (0, NEW + 1)] {
+        for (floor, next) in [(NEW + 2, NEW + 3), (NEW + 3, NEW + 3), (NEW, NEW + 1), (0, NEW + 1)]
+        {
             let life = Life::vacant(NEW);
             life.raise(floor);
             assert_eq!(life.begin(), next, "from {floor}");

@@ -5,10 +5,11 @@ mod common;
 
 use common::*;
 use flue_core::{
-    Handle, MAX_MESSAGE_HANDLES, Mailbox, Permissions, PostOffice, SendError, SendWait, Signal,
-    Table, TableError,
+    Capability, Handle, MAX_MESSAGE_HANDLES, Mailbox, Permissions, PostOffice, SendError, SendWait,
+    Signal, Table, TableError,
 };
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::task::{Context, Poll, Waker};
 
@@ -342,7 +343,29 @@ fn equal_capabilities_have_equal_handles() {
         }
     }
     assert_eq!(table.len(), 16);
+    assert!(!table.is_empty());
     assert_empty(&mut other.mailbox);
+}
+
+/// Equal capabilities have equal hashes, and others mostly have others.
+#[test]
+fn a_hash_is_of_route_and_permissions() {
+    let office = PostOffice::new();
+    let processes = [process(&office), process(&office)];
+    let hash = |capability: &Capability| {
+        let mut hasher = std::hash::DefaultHasher::new();
+        capability.hash(&mut hasher);
+        hasher.finish()
+    };
+    let mut hashes = std::collections::HashSet::new();
+    for process in &processes {
+        for set in every_set() {
+            let capability = process.mailbox.capability(set);
+            assert_eq!(hash(&capability), hash(&process.mailbox.capability(set)));
+            hashes.insert(hash(&capability));
+        }
+    }
+    assert_eq!(hashes.len(), 16);
 }
 
 /// Rule P4: two threads that bring the same capability in get one handle.

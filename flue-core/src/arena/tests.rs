@@ -1,5 +1,6 @@
 //! What an arena promises to one thread; its races are models.
 
+use super::small::Small;
 use super::*;
 use crate::reclaim::Participants;
 use alloc::collections::BTreeSet;
@@ -130,6 +131,61 @@ fn segments_that_are_all_free_are_given_back() {
     assert_eq!((again.len(), arena.claim()), (639, Err(Exhausted::Limit)));
     assert!(!again.contains(&kept));
     assert_eq!(arena.span(), 640);
+}
+
+/// The first slots and the first segment of the rest are looked up without a pin, no others.
+#[test]
+fn a_small_arena_is_one_word_and_then_an_arena() {
+    const FIRST: usize = 3;
+    let participants = Participants::new();
+    let small = Small::<Plain, FIRST>::new(core::array::from_fn(|_| Plain::vacant()));
+    let visited = || {
+        let mut count = 0;
+        small.visit(&participants.pin(), |_| count += 1);
+        count
+    };
+    assert!(small.is_idle() && small.live() == 0 && visited() == 0);
+    assert!(small.settled(2).is_some() && small.settled(3).is_none());
+    let first: BTreeSet<_> = (0..FIRST).map(|_| small.claim().unwrap()).collect();
+    assert!(first.iter().eq(&[0, 1, 2]) && small.span() == 3);
+    assert!(!small.is_idle() && small.live() == 3 && visited() == 3);
+    small.give_back(1);
+    assert!(!small.is_idle() && visited() == 2 && !small.seal());
+    assert_eq!(small.claim(), Ok(1));
+    let rest: Vec<_> = (0..2 * SLOTS).map(|_| small.claim().unwrap()).collect();
+    let unique: BTreeSet<_> = rest.iter().copied().collect();
+    assert!(unique.len() == 2 * SLOTS && unique.first() == Some(&3));
+    assert!(small.live() == FIRST + 2 * SLOTS && visited() == small.live());
+    for index in 0..(FIRST + 2 * SLOTS) as u32 {
+        assert_eq!(small.settled(index).is_some(), (index as usize) < FIRST + SLOTS);
+        assert!(small.peek(&participants.pin(), index).is_some());
+    }
+    (0..3).for_each(|index| small.give_back(index));
+    assert!(!small.is_idle() && !small.seal(), "there are others");
+    small.clear(&participants.pin());
+    assert_eq!((small.live(), visited()), (2 * SLOTS, 2 * SLOTS), "what is claimed stays");
+    rest.into_iter().for_each(|index| small.give_back(index));
+    assert!(small.is_idle() && small.span() > 3);
+    small.clear(&participants.pin());
+    assert!(small.is_idle() && small.span() == 3 && small.settled(3).is_none());
+    let one = small.claim().unwrap();
+    assert!(!small.seal());
+    small.give_back(one);
+    assert!(small.seal() && !small.seal());
+}
+
+/// Claims go round, so that what was just given back is not taken again at once.
+#[test]
+fn a_small_arena_reuses_in_rotation() {
+    let small = Small::<Plain, 4>::new(core::array::from_fn(|_| Plain::vacant()));
+    let claimed: Vec<_> = (0..6)
+        .map(|_| {
+            let index = small.claim().unwrap();
+            small.give_back(index);
+            index
+        })
+        .collect();
+    assert_eq!(claimed, [0, 1, 2, 3, 0, 1]);
 }
 
 #[test]

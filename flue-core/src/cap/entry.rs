@@ -436,6 +436,39 @@ mod tests {
         assert_eq!(entry.lower(handle.generation(), By::Own), None);
     }
 
+    /// Who remembers an entry finds it again as long as it lives, and if it is listed.
+    #[test]
+    fn a_remembered_entry_is_found() {
+        let key = Key::of(reference(Permissions::SEND));
+        let entry = Entry::new();
+        assert!(entry.key().is_none());
+        let handle = entry.stage(0, reference(Permissions::SEND), Address::NOWHERE, By::Own);
+        assert!(entry.key() == Some(key));
+        assert_eq!(entry.raise_live(0, key, By::Own), None, "staged");
+        assert_eq!(entry.raise_key(0, key, By::Own, || false), None, "not listed");
+        entry.publish(handle.generation());
+        assert_eq!(entry.raise_live(0, key, By::Own), Some(handle));
+        let other = Key::of(reference(Permissions::KILL));
+        assert_eq!(entry.raise_live(0, other, By::Own), None);
+        for left in [Lowered::Kept, Lowered::Last] {
+            assert_eq!(entry.lower(handle.generation(), By::Own), Some(left));
+        }
+        assert_eq!(entry.raise_live(0, key, By::Own), None);
+    }
+
+    /// Rule P3: a slot that was made anew counts from where it was.
+    #[test]
+    fn a_fresh_entry_counts_from_its_floor() {
+        let (entry, first) = live(By::Own);
+        let fresh = Entry::vacant();
+        fresh.raise(entry.floor());
+        let second = fresh.stage(0, reference(Permissions::SEND), Address::NOWHERE, By::Own);
+        assert!(second.generation() > first.generation());
+        let low = Entry::vacant();
+        low.raise(NEW.saturating_sub(1));
+        assert_eq!(low.floor(), NEW);
+    }
+
     /// Rule P5: own counts do not overflow, and a count that an import drove to
     /// its maximum sticks.
     #[test]

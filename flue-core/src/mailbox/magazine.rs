@@ -188,6 +188,15 @@ mod tests {
         assert_eq!(all, [33, 35, 40]);
     }
 
+    /// Who sends seldom fetches little.
+    #[test]
+    fn the_appetite_doubles() {
+        let magazine = Magazine::new();
+        let fetched: alloc::vec::Vec<_> = (0..8).map(|_| magazine.appetite()).collect();
+        let doubled: alloc::vec::Vec<_> = (0..8).map(|n| (1 << n).min(BATCH)).collect();
+        assert_eq!(fetched, doubled);
+    }
+
     #[test]
     fn spare_nodes_are_kept_apart_by_segment_and_none_is_lost() {
         let mut spare = Spare::new(false);
