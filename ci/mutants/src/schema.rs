@@ -349,3 +349,68 @@ impl<'ast> Visit<'ast> for Finder<'_> {
         self.within_constant(|finder| visit::visit_generic_argument(finder, argument));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mutant(at: Range<usize>, replacement: &str, is_body: bool) -> Mutant {
+        Mutant {
+            file: "one.rs".into(),
+            name: String::new(),
+            package: String::new(),
+            is_body,
+            from: (1, at.start + 1),
+            to: (1, at.end + 1),
+            replacement: replacement.into(),
+        }
+    }
+
+    fn schema(
+        text: &str,
+        mutants: &[(usize, &Mutant)],
+        apart: &Apart,
+    ) -> (String, BTreeSet<usize>) {
+        let (source, left) = Source::new(text.into(), mutants, apart).unwrap();
+        (source.schema("chosen"), left)
+    }
+
+    /// Each mutant is between marks of its own, the operands are kept together, and what is in a
+    /// constant is left.
+    #[test]
+    fn a_run_chooses_among_all_that_can_be_built_in() {
+        let text = "const N: u32 = 1 + 2; const fn f(a: u32) -> bool { !(a + N < 2) }";
+        let at = |part: &str| text.rfind(part).map(|at| at..at + part.len()).unwrap();
+        let body = mutant(at("!(a + N < 2)"), "true", true);
+        let [not, plus, less, more] = [("!", ""), ("+", "-"), ("<", "=="), ("<", ">")]
+            .map(|(from, to)| mutant(at(from), to, false));
+        let in_constant = mutant(17..18, "*", false);
+        let all = [(1, &body), (2, &not), (3, &plus), (4, &less), (5, &more), (6, &in_constant)];
+        let (out, left) = schema(text, &all, &Apart::default());
+        assert_eq!(left, [6].into());
+        assert!(syn::parse_file(&out).is_ok(), "{out}");
+        assert!(out.starts_with("const N: u32 = 1 + 2;  fn f("), "{out}");
+        let sum = "((match chosen(3) { chosen if chosen != 3 => (a) + (N),\n_ => /*{3*/(a) - (N)/*3}*/,\n}))";
+        for part in [
+            "if chosen(1) == 1 { return /*{1*/true/*1}*/; }".to_owned(),
+            format!("chosen if chosen != 4 && chosen != 5 => {sum} < (2)"),
+            format!("4 => /*{{4*/{sum} == (2)/*4}}*/,\n_ => /*{{5*/{sum} > (2)/*5}}*/"),
+        ] {
+            assert!(out.contains(&part), "{part}\nis not in\n{out}");
+        }
+        // What the compiler says of a place is said of the innermost mutant.
+        assert_eq!(mutant_at(&out, out.find("true").unwrap()), Some(1));
+        assert_eq!(mutant_at(&out, out.rfind("(a) - (N)").unwrap() + 3), Some(3));
+        assert_eq!(mutant_at(&out, out.rfind(" > (2)").unwrap()), Some(5));
+        assert_eq!(mutant_at(&out, 3), None);
+        // What a constant calls stays one, and what is apart is not there.
+        let apart = Apart { mutants: [4].into(), constant: ["f".to_owned()].into() };
+        let (out, left) = schema(text, &all, &apart);
+        assert_eq!((&*out, left), (text, [1, 2, 3, 5, 6].into()));
+    }
+
+    #[test]
+    fn one_mutant_alone_replaces_its_text() {
+        assert_eq!(mutant(2..4, "!=", false).within("a == b"), "a != b");
+    }
+}

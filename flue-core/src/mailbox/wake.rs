@@ -302,6 +302,21 @@ mod tests {
         slot.wake(&mut panics)
     }
 
+    /// A slot that goes takes its waker with it.
+    #[test]
+    fn a_waker_goes_with_its_slot() {
+        let (count, waker) = counter();
+        let slot = WakeSlot::new();
+        slot.register(&waker);
+        drop(waker);
+        assert_eq!(Arc::strong_count(&count), 2);
+        assert!(slot.is_present() && !slot.is_notified());
+        let _ = wake(&slot);
+        assert!(slot.is_notified());
+        drop(slot);
+        assert_eq!(Arc::strong_count(&count), 1);
+    }
+
     #[test]
     fn one_registration_is_one_call() {
         let (count, waker) = counter();

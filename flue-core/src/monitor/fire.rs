@@ -134,7 +134,7 @@ pub(crate) enum Waking {
 }
 
 impl Waking {
-    fn wakes(self, word: Word) -> bool {
+    pub(super) fn wakes(self, word: Word) -> bool {
         match self {
             Self::Killer => word.is_held_by_killer(),
             Self::Closer => {
@@ -144,7 +144,7 @@ impl Waking {
         }
     }
 
-    fn lets_go(self, word: Word) -> bool {
+    pub(super) fn lets_go(self, word: Word) -> bool {
         word.is_held_by_killer() || (self == Self::Closer && word.is_held())
     }
 }

@@ -294,3 +294,73 @@ pub(super) struct Key {
     pub(super) observer: Address,
     pub(super) observed: Address,
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::monitor::fire::Waking;
+
+    fn armed() -> Word {
+        Word(VACANT).armed().set(LISTED, 1)
+    }
+
+    /// Rule K3: a killer queues again what a closer may not have pushed yet, once, and holds it
+    /// then; a closer does not, nor anybody what was over from the start.
+    #[test]
+    fn a_down_is_queued_again_once() {
+        use Firer::{Closer, Killer};
+        assert!(armed().fired_again(Killer).is_none(), "not fired");
+        for (reason, by) in
+            [(DownReason::Killed, Killer), (DownReason::Gone, Killer), (DownReason::Gone, Closer)]
+        {
+            assert!(armed().fired(reason, by).fired_again(Killer).is_none());
+        }
+        let closed = armed().fired(DownReason::Closed, Closer);
+        assert!(!closed.is_held_by_killer() && closed.is_held());
+        let again = closed.fired_again(Killer).unwrap();
+        assert!(again.is_held_by_killer() && again.fired_again(Killer).is_none());
+        let late = closed.set(HELD, 0).fired_again(Closer).unwrap();
+        assert!(!late.is_held() && late.reason() == DownReason::Closed);
+        assert!(closed.set(STAGE, OVER).fired_again(Killer).is_none());
+        let killers = closed.fired_again(Killer).unwrap().set(AGAIN, 0);
+        assert!(killers.fired_again(Killer).is_none(), "its own");
+    }
+
+    /// A record is free when it is over and nobody holds it any more.
+    #[test]
+    fn what_is_held_is_not_free() {
+        let over = armed().fired(DownReason::Killed, Firer::Killer).set(STAGE, OVER);
+        let bare = [HELD, QUEUED, LISTED].into_iter().fold(over, |word, hold| word.set(hold, 0));
+        assert!(bare.is_free() && !bare.set(STAGE, FIRED).is_free());
+        let holds = [HELD, QUEUED, AGAIN, LISTED];
+        for (at, one) in holds.into_iter().enumerate() {
+            assert!(!bare.set(one, 1).is_free());
+            for other in holds.into_iter().skip(at + 1) {
+                assert!(!bare.set(one, 1).set(other, 1).is_free());
+            }
+        }
+        assert!(bare.same_version(over) && !bare.same_version(bare.armed()));
+        assert!(!bare.is_held() && !bare.is_held_by_killer());
+    }
+
+    /// Who fires holds the record until it has woken its observer; a closer lets go for a
+    /// killer, too, who may not find the route any more.
+    #[test]
+    fn each_wakes_for_what_it_may_have_to() {
+        use Waking::{Closer, Killer, LateKiller};
+        let killed = armed().fired(DownReason::Killed, Firer::Killer);
+        let closed = armed().fired(DownReason::Closed, Firer::Closer);
+        let over = closed.set(STAGE, OVER);
+        for (word, wakes, lets_go) in [
+            (armed(), [false, false, false], [false, false, false]),
+            (killed, [true, true, true], [true, true, true]),
+            (closed, [false, true, true], [false, true, false]),
+            (closed.set(HELD, 0), [false, false, true], [false, false, false]),
+            (over.set(HELD, 0), [false, false, false], [false, false, false]),
+            (over, [false, true, false], [false, true, false]),
+        ] {
+            assert_eq!([Killer, Closer, LateKiller].map(|who| who.wakes(word)), wakes);
+            assert_eq!([Killer, Closer, LateKiller].map(|who| who.lets_go(word)), lets_go);
+        }
+    }
+}
