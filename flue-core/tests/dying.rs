@@ -560,6 +560,34 @@ fn monitoring_again_and_no_more() {
     assert_empty(&mut mailbox);
 }
 
+/// Rule K7: an id is of one monitor of one mailbox, whoever uses its record later.
+#[test]
+fn an_id_ends_one_monitor() {
+    let office = PostOffice::new();
+    let target = process(&office);
+    let route = target.mailbox.capability(Permissions::MONITOR);
+    let mut observers = [process(&office), process(&office)];
+    let mut old = Vec::new();
+    for _ in 0..500 {
+        for observer in &mut observers {
+            let id = route.monitor(&observer.mailbox).unwrap();
+            assert!(observer.mailbox.demonitor(id));
+            old.push(id); // Its record is used again.
+        }
+    }
+    let [one, other] = &mut observers;
+    let kept = route.monitor(&one.mailbox).unwrap();
+    let others = route.monitor(&other.mailbox).unwrap();
+    assert_eq!(kept.number(), others.number());
+    for id in old {
+        assert!(!one.mailbox.demonitor(id) && !other.mailbox.demonitor(id));
+    }
+    assert!(!one.mailbox.demonitor(others) && !other.mailbox.demonitor(kept));
+    target.group.kill();
+    assert_eq!(down(&mut one.mailbox), (kept, DownReason::Killed));
+    assert_eq!(down(&mut other.mailbox), (others, DownReason::Killed));
+}
+
 /// Rules R2 and Q2: a message whose guard was forgotten is not given back before its time when a
 /// removed down is taken out of the queue behind it.
 #[test]

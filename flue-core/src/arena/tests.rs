@@ -5,6 +5,7 @@ use super::*;
 use crate::reclaim::Participants;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+use core::mem::MaybeUninit;
 
 /// A slot.
 struct Plain(#[expect(dead_code, reason = "slots have a size")] u32);
@@ -131,6 +132,30 @@ fn segments_that_are_all_free_are_given_back() {
     assert_eq!((again.len(), arena.claim()), (639, Err(Exhausted::Limit)));
     assert!(!again.contains(&kept));
     assert_eq!(arena.span(), 640);
+}
+
+/// Rule Q2: a fixed arena has so many slots, and none beside them is looked at.
+#[test]
+fn a_fixed_arena_ends_where_its_slots_do() {
+    let (count, participants) = (SLOTS + 8, Participants::new());
+    let mut slots: Vec<_> = (0..2 * SLOTS).map(|_| Plain::vacant()).collect();
+    let mut headers = [const { MaybeUninit::<Segment<Plain>>::uninit() }; 2]; // Never dropped.
+    let arena = arena(1000);
+    // SAFETY: both are this arena's alone and outlive it, in this thread.
+    unsafe { arena.wire(headers.as_mut_ptr().cast(), slots.as_mut_ptr(), count) };
+    let claimed: Vec<_> = (0..count).map(|_| arena.claim().unwrap()).collect();
+    assert_eq!(arena.claim(), Err(Exhausted::Limit));
+    let visited = || {
+        let mut seen = BTreeSet::new();
+        arena.visit(&participants.pin(), |index, _| assert!(seen.insert(index)));
+        seen
+    };
+    assert_eq!(visited(), (0..count as u32).collect());
+    arena.give_back(claimed[3]);
+    let rest = claimed.iter().copied().filter(|index| *index != claimed[3]).collect();
+    assert!(visited() == rest && arena.live() == count - 1);
+    arena.give_back_all(rest);
+    assert!(arena.is_idle() && visited().is_empty());
 }
 
 /// The first slots and the first segment of the rest are looked up without a pin, no others.

@@ -460,6 +460,27 @@ mod tests {
         }
     }
 
+    /// Each table of each office orders its entries in a way of its own, so that who sees one
+    /// cannot choose capabilities that fall together in another.
+    #[test]
+    fn each_table_has_a_seed_of_its_own() {
+        let mut hashes = alloc::collections::BTreeSet::new();
+        for _ in 0..4 {
+            let office = PostOffice::new();
+            let group = office.create_group().unwrap();
+            let address = Address { index: 1, generation: 1 };
+            let reference =
+                Reference { route: address, group: address, permissions: Permissions::SEND };
+            let tables: alloc::vec::Vec<_> =
+                (0..16).map(|_| group.create_table().unwrap()).collect();
+            for table in &tables {
+                let hash = |family: &EntryFamily<'_>| family.hash(Key::of(reference));
+                hashes.insert(table.view().walk(&mut Panics::new(), hash));
+            }
+        }
+        assert!(hashes.len() > 60, "{} of 64", hashes.len());
+    }
+
     /// Rules S2 and P4: the table has all its own places afterwards.
     #[test]
     fn a_waker_that_panics_in_an_insert_costs_no_place() {
