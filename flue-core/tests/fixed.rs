@@ -6,7 +6,9 @@ use flue_core::{
     PostOffice, RouteGroup, SendError, SendWait, Signal, StaticPostOffice, Table, TableError,
     TryRecvError,
 };
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::task::{Context, Poll, Wake, Waker};
 
 struct Process {
     group: RouteGroup,
@@ -301,6 +303,45 @@ fn a_wait_for_a_closed_mailbox_costs_no_other() {
     let both = [(); 2].map(|()| group.create_mailbox_with(&table, limits(1, 1)));
     assert!(both.iter().all(Result::is_ok), "there is no mailbox, and yet: {both:?}");
     drop(waits);
+}
+
+/// Rules R4, S6 and K2: without the standard library, too, wakers are called, once, and dropped.
+#[test]
+fn wakers_are_called_and_dropped() {
+    #[derive(Default)]
+    struct Count(AtomicU32);
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+    static OFFICE: StaticPostOffice<4, 16, 32> = StaticPostOffice::new();
+    let office = OFFICE.office();
+    let mut receiver = process(&office);
+    let route = receiver.mailbox.capability(Permissions::SEND);
+    let [receives, sends] = [(); 2].map(|()| Arc::new(Count::default()));
+    let called = || [&receives, &sends].map(|count| count.0.swap(0, SeqCst));
+    let [receiver_waker, sender_waker] =
+        [&receives, &sends].map(|count| Waker::from(count.clone()));
+    let mut receives_cx = Context::from_waker(&receiver_waker);
+    let mut sends_cx = Context::from_waker(&sender_waker);
+    let mut wait = SendWait::new();
+
+    assert!(receiver.mailbox.poll_ready(&mut receives_cx).is_pending());
+    for _ in 0..4 {
+        route.send(b"", &[]).unwrap();
+    }
+    assert_eq!(called(), [1, 0], "for the first message");
+    assert!(route.poll_send(&mut sends_cx, &mut wait, b"", &[]).is_pending());
+    assert_eq!(data(&mut receiver.mailbox), []);
+    assert_eq!(called(), [0, 1], "there is room");
+    assert_eq!(route.poll_send(&mut sends_cx, &mut wait, b"", &[]), Poll::Ready(Ok(())));
+    (0..4).for_each(|_| assert_eq!(data(&mut receiver.mailbox), []));
+    assert!(receiver.mailbox.poll_ready(&mut receives_cx).is_pending());
+    receiver.group.kill();
+    assert_eq!(called(), [1, 0], "for the death");
+    drop((receiver, wait, receiver_waker, sender_waker));
+    assert_eq!([&receives, &sends].map(Arc::strong_count), [1, 1], "nothing is kept");
 }
 
 /// Rules R1, R2 and K2: threads share a static office as any other.
