@@ -101,22 +101,11 @@ while read -r name binary; do
 done <binaries | xargs -P "${JOBS:-2}" -L 1 bash -c 'as_it_is "$@"' as_it_is | sort -n >models
 echo "$next orderings, $(wc -l <models) models, each in $(awk '{ sum += $1 } END { print sum / NR / 1000 }' models) s"
 
-# The files of loom-tests that are about a file of the core.
+# The files of loom-tests that are about a file of the core, as loom-tests/about says.
 about() {
-    case $1 in
-        arena/* | roster.rs | mailbox/magazine.rs) echo '^(arena|reclaim)$' ;;
-        cap/*) echo '^(table|credit)$' ;;
-        index/*) echo '^(table|link|monitor)$' ;;
-        death.rs | group.rs | life.rs | refs.rs) echo '^(group|link|monitor)$' ;;
-        link.rs) echo '^link$' ;;
-        monitor/*) echo '^monitor$' ;;
-        fixed.rs) echo '^fixed$' ;;
-        reclaim.rs) echo '^reclaim$' ;;
-        route.rs | mailbox/channel.rs) echo '^(credit|head|waiters)$' ;;
-        mailbox/waiters.rs | mailbox/line.rs) echo '^waiters$' ;;
-        mailbox/wake.rs) echo '^(wake|head)$' ;;
-        *) echo '^head$' ;;
-    esac
+    awk -v file="$1" 'index(file, $1) == 1 { found = 1 }
+        found { $1 = ""; sub("^ ", ""); gsub(" ", "|"); print "^(" $0 ")$"; exit }
+        END { if (!found) print "^head$" }' loom-tests/about
 }
 export -f about
 

@@ -133,7 +133,7 @@ impl<'a> Workshop<'a> {
     }
 }
 
-/// Runs what reaches a mutant, the quickest first. Which test notices it, if one does.
+/// Runs what reaches a mutant, in this order. Which test notices it, if one does.
 fn judge(stage: &Stage, tests: &[&Test], number: usize, scratch: &Path) -> Outcome<Option<String>> {
     fs::create_dir_all(scratch)?;
     let began = Instant::now();
@@ -227,6 +227,7 @@ fn main() -> Outcome<()> {
         say(*number, "noticed", by)?;
         waiting.remove(number);
     }
+    let about = fs::read_to_string(root.join("loom-tests/about"))?;
     let mut stages = Vec::new();
     for stage in &STAGES {
         let made = &made[stage.build];
@@ -249,8 +250,10 @@ fn main() -> Outcome<()> {
         );
         let noticed = Mutex::new(BTreeSet::new());
         each(&mine, |worker, number| {
-            let reaching: Vec<_> =
-                tests.iter().filter(|test| test.reaches.contains(&place[number])).collect();
+            let reaches = |test: &&Test| test.reaches.contains(&place[number]);
+            let mut reaching: Vec<_> = tests.iter().filter(reaches).collect();
+            // They were sorted by what they take, and stay so.
+            reaching.sort_by_key(|test| !test.is_about(&mutants[number - 1].file, &about));
             if let Some(by) =
                 judge(stage, &reaching, number, &scratch.join(format!("worker-{worker}")))?
             {

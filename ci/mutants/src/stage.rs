@@ -117,6 +117,14 @@ impl Test {
         Self { name, binary: binary.clone(), exact, took: Duration::ZERO, reaches: BTreeSet::new() }
     }
 
+    /// Whether `loom-tests/about`, which is `about`, says that it is about what is in `file`.
+    pub(crate) fn is_about(&self, file: &Path, about: &str) -> bool {
+        let file = file.strip_prefix("flue-core/src").unwrap_or(file).to_string_lossy();
+        let mut lines = about.lines().map(|line| line.split(' '));
+        let found = lines.find_map(|mut line| file.starts_with(line.next()?).then_some(line));
+        found.is_some_and(|mut names| names.any(|name| name == self.binary.name))
+    }
+
     /// The same one of another build.
     pub(crate) fn of(&self, binaries: &[Binary]) -> Option<Self> {
         let binary = binaries.iter().find(|binary| binary.name == self.binary.name)?;
