@@ -1,4 +1,6 @@
 
+extern crate self as flue_core;
+
 /// Which mutant this run is.
 #[doc(hidden)]
 #[allow(warnings, clippy::all)]

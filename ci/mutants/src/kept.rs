@@ -48,11 +48,17 @@ impl<'a> Kept<'a> {
             .filter(|line| line.trim_end().split_once('\t').is_some_and(|(_, name)| is_same(name)))
             .collect();
         fs::write(&path, lines)?;
+        // What is absent is asked again if any file has changed.
+        let all_same = sources.iter().all(|source| before.contains(&**source));
         for apart in fs::read_dir(directory)? {
             let apart = apart?.path();
             if apart.extension().is_some_and(|extension| extension == "apart") {
                 let lines = fs::read_to_string(&apart)?;
-                let stays = |line: &&str| !line.contains(':') || is_same(line);
+                let stays = |line: &&str| match line.trim_end().split_once('\t') {
+                    Some(("constant", _)) => true,
+                    Some(("refused", name)) => is_same(name),
+                    _ => all_same,
+                };
                 fs::write(&apart, lines.split_inclusive('\n').filter(stays).collect::<String>())?;
             }
         }
@@ -78,18 +84,28 @@ impl<'a> Kept<'a> {
         let mut apart = Apart::default();
         let file = self.directory.join(format!("{build}.apart"));
         for line in fs::read_to_string(file).unwrap_or_default().lines() {
-            if !line.contains(':') {
-                apart.constant.insert(line.to_owned());
-            } else if let Some(number) = self.numbers.get(line) {
-                apart.mutants.insert(*number);
+            let Some((what, name)) = line.split_once('\t') else { continue };
+            let number = self.numbers.get(name).copied();
+            match what {
+                "constant" => _ = apart.constant.insert(name.to_owned()),
+                "refused" => apart.mutants.extend(number),
+                _ => apart.absent.get_or_insert_default().extend(number),
             }
         }
         apart
     }
 
     pub(crate) fn set_apart(&self, build: &str, apart: &Apart, mutants: &[Mutant]) -> Outcome<()> {
-        let names = apart.mutants.iter().map(|number| &mutants[number - 1].name);
-        let lines: String = names.chain(&apart.constant).map(|line| format!("{line}\n")).collect();
-        Ok(fs::write(self.directory.join(format!("{build}.apart")), lines)?)
+        let name = |number: &usize| mutants[number - 1].name.clone();
+        let constant = apart.constant.iter().map(|name| ("constant", name.clone()));
+        let refused = apart.mutants.iter().map(|number| ("refused", name(number)));
+        let absent = apart.absent.iter().flatten().map(|number| ("absent", name(number)));
+        let asked = apart.absent.iter().map(|_| ("absent", "-".to_owned()));
+        let lines = constant
+            .chain(refused)
+            .chain(asked)
+            .chain(absent)
+            .map(|(what, name)| format!("{what}\t{name}\n"));
+        Ok(fs::write(self.directory.join(format!("{build}.apart")), lines.collect::<String>())?)
     }
 }

@@ -31,6 +31,9 @@ use crate::list::Mutant;
 use crate::schema::{Apart, Source};
 use crate::stage::{BUILDS, Binary, Build, Complaint, STAGES, Stage, Test};
 
+/// The name by which both packages call it.
+const CHOSEN: &str = "flue_core::mutant::chosen";
+
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// A copy of the workspace for one build.
@@ -46,7 +49,15 @@ struct Made {
     left: BTreeSet<usize>,
     /// What the compiler does not accept.
     refused: BTreeSet<usize>,
+    /// In code that it leaves out.
+    absent: BTreeSet<usize>,
     binaries: Vec<Binary>,
+}
+
+impl Made {
+    fn has(&self, number: usize) -> bool {
+        ![&self.left, &self.refused, &self.absent].iter().any(|set| set.contains(&number))
+    }
 }
 
 impl<'a> Workshop<'a> {
@@ -62,23 +73,22 @@ impl<'a> Workshop<'a> {
         }
     }
 
-    /// Writes the schemata, and says which mutants are in none.
-    fn write(&self, apart: &Apart) -> Outcome<BTreeSet<usize>> {
+    /// Writes what `schema` makes of each file, and says which mutants are not in it.
+    fn write(
+        &self,
+        apart: &Apart,
+        schema: impl Fn(&Path, &Source) -> String,
+    ) -> Outcome<BTreeSet<usize>> {
         let mut files: BTreeMap<&Path, Vec<(usize, &Mutant)>> = BTreeMap::new();
         for (at, mutant) in self.mutants.iter().enumerate() {
             files.entry(&*mutant.file).or_default().push((at + 1, mutant));
         }
         let mut left = BTreeSet::new();
         for (file, mutants) in &files {
-            let (source, not_there) =
-                Source::new(fs::read_to_string(self.root.join(file))?, mutants, apart)?;
+            let text = fs::read_to_string(self.root.join(file))?;
+            let (source, not_there) = Source::new(text, mutants, apart)?;
             left.extend(not_there);
-            let chosen = if file.starts_with("flue-core") {
-                "crate::mutant::chosen"
-            } else {
-                "flue_core::mutant::chosen"
-            };
-            fs::write(self.tree.join(file), source.schema(chosen))?;
+            fs::write(self.tree.join(file), schema(file, &source))?;
         }
         let home = Path::new("flue-core/src/lib.rs");
         let read_from = if files.contains_key(home) { &self.tree } else { self.root };
@@ -87,15 +97,41 @@ impl<'a> Workshop<'a> {
         Ok(left)
     }
 
+    /// Which mutants are in code that this build leaves out: those whose probe the compiler
+    /// says nothing of.
+    fn absent(&self, build: &Build, apart: &Apart) -> Outcome<BTreeSet<usize>> {
+        let package = build.package();
+        let is_asked = |file: &Path| file.starts_with(package);
+        let probe = |file: &Path, source: &Source| {
+            if is_asked(file) { source.probe(CHOSEN) } else { source.schema(CHOSEN) }
+        };
+        let left = self.write(apart, probe)?;
+        let Err(complaints) = build.make(&self.tree)? else {
+            return Err(format!("{}: no probe was noticed", build.name).into());
+        };
+        let present = complaints.iter().filter_map(|complaint| schema::probed(&complaint.message));
+        let present: BTreeSet<usize> = present.collect();
+        let is_absent = |number: &usize| {
+            is_asked(&self.mutants[number - 1].file)
+                && ![&left, &apart.mutants, &present].iter().any(|set| set.contains(number))
+        };
+        Ok((1..=self.mutants.len()).filter(is_absent).collect())
+    }
+
     /// Leaves out what the compiler complains of until it does not.
     fn make(&self, build: &Build, kept: &Kept) -> Outcome<Made> {
         let mut apart = kept.apart(build.name);
+        let absent = match apart.absent.take() {
+            Some(absent) => absent,
+            None => self.absent(build, &apart)?,
+        };
+        apart.absent = Some(absent.clone());
         for _ in 0..60 {
-            let left = self.write(&apart)?;
+            let left = self.write(&apart, |_, source| source.schema(CHOSEN))?;
             match build.make(&self.tree)? {
                 Ok(binaries) => {
                     kept.set_apart(build.name, &apart, self.mutants)?;
-                    return Ok(Made { left, refused: apart.mutants, binaries });
+                    return Ok(Made { left, refused: apart.mutants, absent, binaries });
                 }
                 Err(complaints) => {
                     complaints.iter().try_for_each(|complaint| self.blame(complaint, &mut apart))?
@@ -196,8 +232,9 @@ fn main() -> Outcome<()> {
         let began = Instant::now();
         let one = Workshop::new(root, scratch.join(build.name), mutants)?.make(build, &kept)?;
         println!(
-            "{}: {} mutants refused, {} not built in, {} s",
+            "{}: {} mutants absent, {} refused, {} not built in, {} s",
             build.name,
+            one.absent.len(),
             one.refused.len(),
             one.left.len(),
             began.elapsed().as_secs()
@@ -237,8 +274,7 @@ fn main() -> Outcome<()> {
         }
         let tests = stage.tests(&made.binaries, scratch)?;
         let all: Duration = tests.iter().map(|test| test.took).sum();
-        let is_built =
-            |number: &usize| !made.left.contains(number) && !made.refused.contains(number);
+        let is_built = |number: &usize| made.has(*number);
         let mine: Vec<usize> =
             waiting.iter().copied().filter(|number| is_built(number) && is_mine(number)).collect();
         println!(
@@ -270,21 +306,15 @@ fn main() -> Outcome<()> {
     // What no build has accepted does not count; what one has left out is built alone.
     let builds_of = |number: usize| {
         let package = &mutants[number - 1].package;
-        BUILDS.iter().filter(move |build| {
-            STAGES.iter().any(|stage| stage.build == build.name && stage.package == package)
-        })
+        BUILDS.iter().filter(move |build| build.package() == *package)
     };
     let alone: Vec<usize> = waiting.iter().copied().collect();
     let shops =
         [0, 1].map(|worker| Workshop::new(root, scratch.join(format!("alone-{worker}")), mutants));
     let shops = shops.into_iter().collect::<Outcome<Vec<_>>>()?;
     each(&alone, |worker, number| {
-        if builds_of(number).all(|build| made[build.name].refused.contains(&number)) {
-            return say(number, "refused", "-");
-        }
-        let mut is_accepted = builds_of(number).any(|build| {
-            !made[build.name].refused.contains(&number) && !made[build.name].left.contains(&number)
-        });
+        let mut is_accepted = builds_of(number).any(|build| made[build.name].has(number));
+        let is_absent = builds_of(number).all(|build| made[build.name].absent.contains(&number));
         for build in builds_of(number).filter(|build| made[build.name].left.contains(&number)) {
             let Some(binaries) = shops[worker].make_one(build, &mutants[number - 1])? else {
                 continue;
@@ -300,6 +330,11 @@ fn main() -> Outcome<()> {
                 }
             }
         }
-        say(number, if is_accepted { "missed" } else { "refused" }, "-")
+        let outcome = match (is_accepted, is_absent) {
+            (true, _) => "missed",
+            (_, true) => "absent",
+            _ => "refused",
+        };
+        say(number, outcome, "-")
     })
 }

@@ -13,8 +13,10 @@ use crate::list::{Mutant, byte};
 /// What is not, or cannot be, built in.
 #[derive(Debug, Default)]
 pub(crate) struct Apart {
-    /// Mutants, by number.
+    /// Mutants that the compiler does not accept, by number.
     pub(crate) mutants: BTreeSet<usize>,
+    /// Those in code that this build leaves out, once that was asked.
+    pub(crate) absent: Option<BTreeSet<usize>>,
     /// Functions, by name, that have to stay constant.
     pub(crate) constant: BTreeSet<String>,
 }
@@ -89,6 +91,27 @@ impl Source {
         out
     }
 
+    /// With something that nobody has defined in the place of each: the compiler complains of
+    /// those that are in its build.
+    pub(crate) fn probe(&self, chosen: &str) -> String {
+        let mut probes = Self { text: self.text.clone(), nodes: Vec::new() };
+        let probe = |others: &[(usize, String)]| {
+            others.iter().map(|(number, _)| (*number, format!("{PROBE}{number}"))).collect()
+        };
+        for node in &self.nodes {
+            let change = match &node.change {
+                Change::Body(others) => Change::Body(probe(others)),
+                Change::Binary { others, .. } | Change::Guard(others) => {
+                    Change::Guard(probe(others))
+                }
+                Change::Unary { mutant, .. } => Change::Guard(probe(&[(*mutant, String::new())])),
+                Change::Const => continue,
+            };
+            probes.nodes.push(Node { at: node.at.clone(), change });
+        }
+        probes.schema(chosen)
+    }
+
     fn write(&self, range: Range<usize>, first: usize, chosen: &str, out: &mut String) {
         let mut at = range.start;
         for (index, node) in self.nodes.iter().enumerate().skip(first) {
@@ -143,6 +166,13 @@ impl Source {
             [span.start(), span.end()].map(|at| byte(&self.text, at.line, at.column));
         start..end
     }
+}
+
+const PROBE: &str = "not_defined_";
+
+/// The mutant in whose place a probe is that the compiler complains of.
+pub(crate) fn probed(complaint: &str) -> Option<usize> {
+    complaint.split('`').nth(1)?.strip_prefix(PROBE)?.parse().ok()
 }
 
 /// What begins and ends the text of a mutant.
@@ -404,9 +434,25 @@ mod tests {
         assert_eq!(mutant_at(&out, out.rfind(" > (2)").unwrap()), Some(5));
         assert_eq!(mutant_at(&out, 3), None);
         // What a constant calls stays one, and what is apart is not there.
-        let apart = Apart { mutants: [4].into(), constant: ["f".to_owned()].into() };
+        let constant = ["f".to_owned()].into();
+        let apart = Apart { mutants: [4].into(), constant, absent: None };
         let (out, left) = schema(text, &all, &apart);
         assert_eq!((&*out, left), (text, [1, 2, 3, 5, 6].into()));
+    }
+
+    /// The compiler names each probe that it finds.
+    #[test]
+    fn a_probe_is_in_the_place_of_each() {
+        let text = "fn f(a: bool) -> bool { !a }";
+        let mutants = [mutant(24..26, "true", true), mutant(24..25, "", false)];
+        let all = [(1, &mutants[0]), (2, &mutants[1])];
+        let (source, _) = Source::new(text.into(), &all, &Apart::default()).unwrap();
+        let probe = source.probe("chosen");
+        assert!(
+            probe.contains("return /*{1*/not_defined_1/*1}*/") && probe.contains("not_defined_2")
+        );
+        assert_eq!(probed("cannot find value `not_defined_2` in this scope"), Some(2));
+        assert_eq!(probed("cannot find value `other` in this scope"), None);
     }
 
     #[test]

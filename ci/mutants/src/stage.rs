@@ -159,6 +159,11 @@ fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
 }
 
 impl Build {
+    /// Whose mutants it is for.
+    pub(crate) fn package(&self) -> &'static str {
+        STAGES.iter().find(|stage| stage.build == self.name).map_or("", |stage| stage.package)
+    }
+
     /// What lies in `tree`.
     pub(crate) fn make(&self, tree: &Path) -> Outcome<Result<Vec<Binary>, Vec<Complaint>>> {
         let mut command = command("cargo");
