@@ -10,8 +10,9 @@
 # unit tests and the comparison with the specification, which notice most; then all tests of
 # each build (std, heap, static); then the models: what only a race needs they alone can notice.
 # A survivor's reason stands in ci/mutants.reasons: file, change (or ~ and a piece of the line), reason, divided by tabs.
-# What is for model builds alone is left out. The whole takes about two hours on two cores;
-# the outcomes are in target/mutants/results.
+# What is for model builds alone is left out. The whole takes some hours on two cores: what was
+# noticed in files that have not changed is kept in target/mutants, so that a run can be
+# stopped and taken up again. The outcomes are in target/mutants/results.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || set -- 1/1
