@@ -45,6 +45,7 @@ struct Workshop<'a> {
 
 /// A build with all mutants, but those that are apart.
 struct Made {
+    package: &'static str,
     /// Not built in, though the compiler may have nothing against them.
     left: BTreeSet<usize>,
     /// What the compiler does not accept.
@@ -100,7 +101,7 @@ impl<'a> Workshop<'a> {
     /// Which mutants are in code that this build leaves out: those whose probe the compiler
     /// says nothing of.
     fn absent(&self, build: &Build, apart: &Apart) -> Outcome<BTreeSet<usize>> {
-        let package = build.package();
+        let package = build.package;
         let is_asked = |file: &Path| file.starts_with(package);
         let probe = |file: &Path, source: &Source| {
             if is_asked(file) { source.probe(CHOSEN) } else { source.schema(CHOSEN) }
@@ -131,7 +132,13 @@ impl<'a> Workshop<'a> {
             match build.make(&self.tree)? {
                 Ok(binaries) => {
                     kept.set_apart(build.name, &apart, self.mutants)?;
-                    return Ok(Made { left, refused: apart.mutants, absent, binaries });
+                    return Ok(Made {
+                        package: build.package,
+                        left,
+                        refused: apart.mutants,
+                        absent,
+                        binaries,
+                    });
                 }
                 Err(complaints) => {
                     complaints.iter().try_for_each(|complaint| self.blame(complaint, &mut apart))?
@@ -268,7 +275,7 @@ fn main() -> Outcome<()> {
     let mut stages = Vec::new();
     for stage in &STAGES {
         let made = &made[stage.build];
-        let is_mine = |number: &usize| mutants[number - 1].package == stage.package;
+        let is_mine = |number: &usize| mutants[number - 1].package == made.package;
         if !waiting.iter().any(is_mine) {
             continue;
         }
@@ -306,7 +313,7 @@ fn main() -> Outcome<()> {
     // What no build has accepted does not count; what one has left out is built alone.
     let builds_of = |number: usize| {
         let package = &mutants[number - 1].package;
-        BUILDS.iter().filter(move |build| build.package() == *package)
+        BUILDS.iter().filter(move |build| build.package == *package)
     };
     let alone: Vec<usize> = waiting.iter().copied().collect();
     let shops =

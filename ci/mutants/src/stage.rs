@@ -16,25 +16,40 @@ use crate::{Outcome, each};
 #[derive(Debug, PartialEq)]
 pub(crate) struct Build {
     pub(crate) name: &'static str,
+    /// Whose mutants it is for.
+    pub(crate) package: &'static str,
     /// For `cargo test`.
     arguments: &'static [&'static str],
     flags: &'static str,
 }
 
 pub(crate) const BUILDS: [Build; 5] = [
-    Build { name: "std", arguments: &["-p", "flue-core", "--features", "std,bytes"], flags: "" },
-    Build { name: "alloc", arguments: &["-p", "flue-core"], flags: "" },
-    Build { name: "static", arguments: &["-p", "flue-core", "--no-default-features"], flags: "" },
-    Build { name: "loom", arguments: &["-p", "loom-tests"], flags: "--cfg loom" },
-    Build { name: "flue-std", arguments: &["-p", "flue-std"], flags: "" },
+    Build {
+        name: "std",
+        package: "flue-core",
+        arguments: &["-p", "flue-core", "--features", "std,bytes"],
+        flags: "",
+    },
+    Build { name: "alloc", package: "flue-core", arguments: &["-p", "flue-core"], flags: "" },
+    Build {
+        name: "static",
+        package: "flue-core",
+        arguments: &["-p", "flue-core", "--no-default-features"],
+        flags: "",
+    },
+    Build {
+        name: "loom",
+        package: "flue-core",
+        arguments: &["-p", "loom-tests"],
+        flags: "--cfg loom",
+    },
+    Build { name: "flue-std", package: "flue-std", arguments: &["-p", "flue-std"], flags: "" },
 ];
 
 /// Tests of a build that a mutant has to pass.
 #[derive(Debug)]
 pub(crate) struct Stage {
     pub(crate) build: &'static str,
-    /// Whose mutants they are for.
-    pub(crate) package: &'static str,
     environment: &'static [(&'static str, &'static str)],
     which: Which,
     /// For all of a mutant's tests, in seconds: after it no other is begun.
@@ -56,46 +71,20 @@ const SHORTENS: (&str, &str) = ("FLUE_SHORTENS", "0");
 pub(crate) const STAGES: [Stage; 6] = [
     Stage {
         build: "std",
-        package: "flue-core",
         environment: &[("FLUE_CASES", "400"), SHORTENS],
         which: Which::Only(&["flue_core", "conformance"]),
         patience: 60,
     },
-    Stage {
-        build: "std",
-        package: "flue-core",
-        environment: &[SHORTENS],
-        which: Which::Each(""),
-        patience: 30,
-    },
-    Stage {
-        build: "alloc",
-        package: "flue-core",
-        environment: &[SHORTENS],
-        which: Which::Each(""),
-        patience: 30,
-    },
-    Stage {
-        build: "static",
-        package: "flue-core",
-        environment: &[SHORTENS],
-        which: Which::Each(""),
-        patience: 30,
-    },
+    Stage { build: "std", environment: &[SHORTENS], which: Which::Each(""), patience: 30 },
+    Stage { build: "alloc", environment: &[SHORTENS], which: Which::Each(""), patience: 30 },
+    Stage { build: "static", environment: &[SHORTENS], which: Which::Each(""), patience: 30 },
     Stage {
         build: "loom",
-        package: "flue-core",
         environment: &[("FLUE_LOOM_SECONDS", "3"), ("LOOM_MAX_PREEMPTIONS", "2")],
         which: Which::Each("::holds"),
         patience: 30,
     },
-    Stage {
-        build: "flue-std",
-        package: "flue-std",
-        environment: &[SHORTENS],
-        which: Which::Each(""),
-        patience: 30,
-    },
+    Stage { build: "flue-std", environment: &[SHORTENS], which: Which::Each(""), patience: 30 },
 ];
 
 /// What can be run by itself.
@@ -159,11 +148,6 @@ fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
 }
 
 impl Build {
-    /// Whose mutants it is for.
-    pub(crate) fn package(&self) -> &'static str {
-        STAGES.iter().find(|stage| stage.build == self.name).map_or("", |stage| stage.package)
-    }
-
     /// What lies in `tree`.
     pub(crate) fn make(&self, tree: &Path) -> Outcome<Result<Vec<Binary>, Vec<Complaint>>> {
         let mut command = command("cargo");

@@ -134,7 +134,7 @@ pub(crate) enum Waking {
 }
 
 impl Waking {
-    pub(super) fn wakes(self, word: Word) -> bool {
+    fn wakes(self, word: Word) -> bool {
         match self {
             Self::Killer => word.is_held_by_killer(),
             Self::Closer => {
@@ -144,7 +144,35 @@ impl Waking {
         }
     }
 
-    pub(super) fn lets_go(self, word: Word) -> bool {
+    fn lets_go(self, word: Word) -> bool {
         word.is_held_by_killer() || (self == Self::Closer && word.is_held())
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::monitor::record::{OVER, STAGE};
+
+    /// Who fires holds the record until it has woken its observer; a closer lets go for a
+    /// killer, too, who may not find the route any more.
+    #[test]
+    fn each_wakes_for_what_it_may_have_to() {
+        use Waking::{Closer, Killer, LateKiller};
+        let armed = Monitor::new().load().armed();
+        let killed = armed.fired(DownReason::Killed, Firer::Killer);
+        let closed = armed.fired(DownReason::Closed, Firer::Closer);
+        let over = closed.set(STAGE, OVER);
+        for (word, wakes, lets_go) in [
+            (armed, [false, false, false], [false, false, false]),
+            (killed, [true, true, true], [true, true, true]),
+            (closed, [false, true, true], [false, true, false]),
+            (closed.set(HELD, 0), [false, false, true], [false, false, false]),
+            (over.set(HELD, 0), [false, false, false], [false, false, false]),
+            (over, [false, true, false], [false, true, false]),
+        ] {
+            assert_eq!([Killer, Closer, LateKiller].map(|who| who.wakes(word)), wakes);
+            assert_eq!([Killer, Closer, LateKiller].map(|who| who.lets_go(word)), lets_go);
+        }
     }
 }

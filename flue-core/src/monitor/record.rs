@@ -72,7 +72,7 @@ const VERSION: Field = Field::rest(REASON);
 pub(super) const VACANT: usize = 0;
 const ARMED: usize = 1;
 pub(super) const FIRED: usize = 2;
-const OVER: usize = 3;
+pub(super) const OVER: usize = 3;
 
 /// Who fires a monitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -298,7 +298,6 @@ pub(super) struct Key {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::monitor::fire::Waking;
 
     fn armed() -> Word {
         Word(VACANT).armed().set(LISTED, 1)
@@ -341,26 +340,5 @@ mod tests {
         }
         assert!(bare.same_version(over) && !bare.same_version(bare.armed()));
         assert!(!bare.is_held() && !bare.is_held_by_killer());
-    }
-
-    /// Who fires holds the record until it has woken its observer; a closer lets go for a
-    /// killer, too, who may not find the route any more.
-    #[test]
-    fn each_wakes_for_what_it_may_have_to() {
-        use Waking::{Closer, Killer, LateKiller};
-        let killed = armed().fired(DownReason::Killed, Firer::Killer);
-        let closed = armed().fired(DownReason::Closed, Firer::Closer);
-        let over = closed.set(STAGE, OVER);
-        for (word, wakes, lets_go) in [
-            (armed(), [false, false, false], [false, false, false]),
-            (killed, [true, true, true], [true, true, true]),
-            (closed, [false, true, true], [false, true, false]),
-            (closed.set(HELD, 0), [false, false, true], [false, false, false]),
-            (over.set(HELD, 0), [false, false, false], [false, false, false]),
-            (over, [false, true, false], [false, true, false]),
-        ] {
-            assert_eq!([Killer, Closer, LateKiller].map(|who| who.wakes(word)), wakes);
-            assert_eq!([Killer, Closer, LateKiller].map(|who| who.lets_go(word)), lets_go);
-        }
     }
 }

@@ -5,6 +5,7 @@ use std::cell::Cell;
 
 struct Failing;
 
+/// Every allocation, for [`FAILS`].
 pub const ALL: usize = usize::MAX;
 
 thread_local! {
